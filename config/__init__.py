@@ -1,0 +1,1 @@
+"""What is set from outside. Nothing else reads the environment."""

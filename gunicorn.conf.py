@@ -1,0 +1,79 @@
+"""How gunicorn runs the application: one worker, one OS thread, greenlets.
+
+Reads the same settings as the application and refuses to start when one is wrong.
+Why each value is what it is: docs/server.md.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+from config.settings import RefusedToStart, load_settings
+
+try:
+    settings = load_settings()
+except RefusedToStart as reason:
+    sys.stderr.write(f"Holdfast does not start.\n{reason}\n")
+    sys.exit(1)
+
+wsgi_app = "wsgi:app"
+bind = f"{settings.bind_address}:{settings.port}"
+worker_class = "gevent"
+# Named here because gunicorn would take WEB_CONCURRENCY, which platforms set.
+workers = 1
+keepalive = 5
+graceful_timeout = 20
+# A key of 200 characters, percent-encoded twice in a `next`, needs this much.
+limit_request_line = 8190
+# The scheme comes from TRUSTED_PROXIES, not from whoever connects from this host.
+forwarded_allow_ips = ""
+control_socket_disable = True
+# The worker's heartbeat is a file; on a disk it could be held up by other writers.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+
+accesslog = "-"
+# The path without its query, which may have a search in it.
+access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s bytes %(M)s ms'
+loglevel = settings.log_level
+_handler = {
+    "class": "logging.StreamHandler",
+    "stream": "ext://sys.stdout",
+    "formatter": "line",
+}
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "datefmt": "%Y-%m-%dT%H:%M:%S%z",
+        }
+    },
+    "handlers": {"stdout": _handler},
+    "root": {"level": "WARNING", "handlers": ["stdout"]},
+    "loggers": {
+        name: {
+            "level": settings.log_level.upper(),
+            "handlers": ["stdout"],
+            "propagate": False,
+        }
+        for name in ("gunicorn.error", "gunicorn.access", "webapp")
+    },
+}
+
+
+def on_starting(server: Any) -> None:
+    """Stop when something beat this file: GUNICORN_CMD_ARGS or the command line."""
+    if server.cfg.workers != 1 or server.cfg.worker_class_str != "gevent":
+        sys.stderr.write(
+            "Holdfast does not start.\nIt runs as one gevent worker; take --workers "
+            "and --worker-class out of GUNICORN_CMD_ARGS and the command line.\n"
+        )
+        sys.exit(1)
+
+
+def post_request(_worker: Any, _req: Any, _environ: Any, _resp: Any) -> None:
+    """Let others go first: a busy connection must not keep the loop to itself."""
+    gevent.sleep(0)

@@ -1,0 +1,142 @@
+"""Values that may vanish: computed once per user and write, kept in a cachelib store.
+
+A cached value is never older than the person's last write, on any process, and never
+another person's. When the store is away it is computed each time.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
+
+from flask import Flask
+from flask_caching import Cache
+
+from webapp.errors import StoreUnavailable
+from webapp.stores import Store
+
+# A value also ages without a write: "this week" moves on.
+VALUE_LIFETIME = 3600
+# How long a marker is believed by the processes that have seen it. It matters only
+# where several processes write and one of them cannot reach the store, or dies
+# between its commit and the next line.
+MARKER_LIFETIME = 60
+MOST_CONFIRMED = 10_000
+WRITING = "writing"
+
+
+class Source(Protocol):
+    """Where the values come from and what tells an old one from a new one."""
+
+    def version(self, user_id: int) -> int:
+        """Return a number that grows with every write of the user."""
+
+
+class CachedValues:
+    """Cached values per user, valid for one version of the user's data.
+
+    Beside the values there is a marker per user: the version they must have. A write
+    replaces it by "writing" before it begins and removes it after the commit; a
+    reader that finds none asks the source and puts it back. A process that starts,
+    or whose store was in trouble, asks the source again before it believes a marker.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._confirmed: dict[int, int] = {}
+
+    def get(
+        self, user_id: int, name: str, source: Source, compute: Callable[[], Any]
+    ) -> Any:
+        """Return the value of that name, computing it when there is none of today."""
+        try:
+            return self._get(user_id, name, source, compute)
+        except StoreUnavailable:
+            self._confirmed.clear()
+            return compute()
+
+    @contextmanager
+    def changing(self, user_id: int) -> Iterator[None]:
+        """Make every cached value of the user out of date while and after a write."""
+        marker = _marker(user_id)
+        self._mark(lambda: self._cache.set(marker, WRITING, timeout=MARKER_LIFETIME))
+        try:
+            yield
+        finally:
+            self._mark(lambda: self._cache.delete(marker))
+
+    def _get(
+        self, user_id: int, name: str, source: Source, compute: Callable[[], Any]
+    ) -> Any:
+        box_key = f"{user_id}:{name}"
+        marker, box = self._cache.get_many(_marker(user_id), box_key)
+        found = _Box(box)
+        if marker is not None and marker == found.version == self._sure(user_id):
+            return found.value
+        version = source.version(user_id)
+        if marker == version:
+            self._confirm(user_id, version)
+        elif marker is None:
+            self._restore_marker(user_id, version, source)
+        if found.version == version:
+            return found.value
+        value = compute()
+        with suppress(ValueError):  # Larger than LARGEST_VALUE: not cached.
+            box = {"version": version, "value": value}
+            self._cache.set(box_key, box, timeout=VALUE_LIFETIME)
+        return value
+
+    def _restore_marker(self, user_id: int, version: int, source: Source) -> None:
+        marker = _marker(user_id)
+        if not self._cache.add(marker, version, timeout=MARKER_LIFETIME):
+            return
+        # A write that was committed before this look is seen by it; one that is
+        # committed later removes the marker.
+        if source.version(user_id) == version:
+            self._confirm(user_id, version)
+        else:
+            self._cache.delete(marker)
+
+    def _mark(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except StoreUnavailable:
+            self._confirmed.clear()
+
+    def _sure(self, user_id: int) -> int | None:
+        return self._confirmed.get(user_id)
+
+    def _confirm(self, user_id: int, version: int) -> None:
+        if len(self._confirmed) >= MOST_CONFIRMED:
+            self._confirmed.clear()
+        self._confirmed[user_id] = version
+
+
+class _Box:
+    """A value as it was found, with its version; None for what is not one."""
+
+    def __init__(self, content: Any) -> None:
+        is_box = isinstance(content, dict) and content.keys() == {"version", "value"}
+        self.version = content["version"] if is_box else None
+        self.value = content["value"] if is_box else None
+
+
+def _marker(user_id: int) -> str:
+    return f"{user_id}:version"
+
+
+def init_cache(app: Flask, store: Store) -> CachedValues:
+    """Make Flask-Caching use the store.
+
+    Its decorators key by URL, not by user: use them only for what is the same for
+    everyone, and `CachedValues` for the rest.
+    """
+    cache = Cache(with_jinja2_ext=False)
+    cache.init_app(
+        app, {"CACHE_TYPE": "webapp.cache.take_store", "CACHE_ARGS": [store]}
+    )
+    return CachedValues(cache)
+
+
+def take_store(_app: Flask, _config: Any, args: list[Store], _options: Any) -> Store:
+    """Flask-Caching's factory: hand over the store that is open already."""
+    return args[0]

@@ -1,0 +1,1 @@
+"""The named values a person keeps."""

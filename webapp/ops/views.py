@@ -1,0 +1,14 @@
+"""For machines that watch: is it alive?"""
+
+from flask import Blueprint
+
+from webapp.sessions.guard import public
+
+blueprint = Blueprint("ops", __name__)
+
+
+@blueprint.get("/healthz")
+@public
+def healthz() -> tuple[str, dict[str, str]]:
+    """Say that the process can answer."""
+    return "ok\n", {"Content-Type": "text/plain; charset=utf-8"}

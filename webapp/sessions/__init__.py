@@ -1,0 +1,1 @@
+"""How a browser stays logged in."""

@@ -1,0 +1,31 @@
+"""The table of sessions: the authority on who is logged in."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.database import BigId, Model, UtcDateTime
+
+
+class SessionRecord(Model):
+    """One login of one browser. Stays after its end, as history."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        Index(None, "user_id", "ended_at"),
+        Index(None, "expires_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    # SHA-256 of the session ID in hexadecimal; the ID itself is only in the cookie.
+    id_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    end_reason: Mapped[str | None] = mapped_column(String(20))
+    address: Mapped[str] = mapped_column(String(45))
+    user_agent: Mapped[str] = mapped_column(String(300))

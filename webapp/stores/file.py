@@ -1,0 +1,160 @@
+"""Values as files in one folder."""
+
+import fcntl
+import os
+import struct
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from cachelib import FileSystemCache
+
+from webapp.errors import StoreUnavailable
+from webapp.stores.interface import LARGEST_VALUE, Json
+
+TEMPORARY_FILE_AGE = 60.0
+
+
+class FileStore(FileSystemCache):
+    """One file per value, written beside and moved into place.
+
+    Has no threshold: cachelib's evicts live values beyond it. Writers take one lock
+    per folder, so that `replace` and `delete` are atomic among processes as well.
+    """
+
+    serializer = Json()
+
+    def __init__(self, folder: str) -> None:
+        self.last_trouble = 0.0
+        self._lock = threading.Lock()
+        self._unseen: Iterator[os.DirEntry[str]] = iter(())
+        Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        super().__init__(folder, threshold=0, default_timeout=0)
+        self._lock_file = os.open(
+            Path(folder) / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
+        )
+
+    def get(self, key: str) -> Any:
+        try:
+            content = _read(self._get_filename(key), LARGEST_VALUE + 5)
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+        except OSError as error:
+            raise self._trouble(error) from error
+        if _expired(content) or len(content) > LARGEST_VALUE + 4:
+            return None
+        return self.serializer.loads(content[4:])
+
+    def set(
+        self, key: str, value: Any, timeout: Any = None, mgmt_element: bool = False
+    ) -> bool:
+        with self._writing():
+            self._write(key, value, timeout)
+        return True
+
+    def add(self, key: str, value: Any, timeout: Any = None) -> bool:
+        with self._writing():
+            if self.get(key) is not None:
+                return False
+            self._write(key, value, timeout)
+        return True
+
+    def replace(self, key: str, value: Any, expected: Any, timeout: int) -> bool:
+        with self._writing():
+            if self.get(key) != expected:
+                return False
+            self._write(key, value, timeout)
+        return True
+
+    def delete(self, key: str, mgmt_element: bool = False) -> bool:
+        with self._writing():
+            return _remove(self._get_filename(key))
+
+    def purge(self, limit: int) -> int:
+        removed = 0
+        try:
+            for _ in range(limit):
+                entry = next(self._unseen, None)
+                if entry is None:
+                    self._unseen = os.scandir(self._path)
+                    break
+                removed += self._purge_one(entry)
+        except OSError as error:
+            self._unseen = iter(())
+            raise self._trouble(error) from error
+        return removed
+
+    def _purge_one(self, entry: os.DirEntry[str]) -> bool:
+        if entry.name.startswith(".") or not entry.is_file(follow_symlinks=False):
+            return False
+        if entry.name.endswith(self._fs_transaction_suffix):
+            age = time.time() - entry.stat().st_mtime
+            return age > TEMPORARY_FILE_AGE and _remove(entry.path)
+        with self._writing():
+            # Read under the lock: it may just have been written again.
+            try:
+                expired = _expired(_read(entry.path, 4))
+            except FileNotFoundError:
+                return False
+            return expired and _remove(entry.path)
+
+    def _write(self, key: str, value: Any, timeout: Any) -> None:
+        expires = struct.pack("I", self._normalize_timeout(timeout))
+        content = expires + self.serializer.dumps(value)
+        descriptor, temporary = tempfile.mkstemp(
+            suffix=self._fs_transaction_suffix, dir=self._path
+        )
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            Path(temporary).replace(self._get_filename(key))
+        except OSError:
+            with suppress(OSError):
+                _remove(temporary)
+            raise
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        # lockf, not flock: its lock belongs to the process and is not shared with
+        # a child that inherited the open file.
+        with self._lock:
+            fcntl.lockf(self._lock_file, fcntl.LOCK_EX)
+            try:
+                yield
+            except OSError as error:
+                raise self._trouble(error) from error
+            finally:
+                fcntl.lockf(self._lock_file, fcntl.LOCK_UN)
+
+    def _trouble(self, error: OSError) -> StoreUnavailable:
+        if not isinstance(error, IsADirectoryError):
+            self.last_trouble = time.time()
+        return StoreUnavailable(f"{self._path}: {error.strerror}")
+
+
+def _read(path: str, limit: int) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, limit)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: str) -> bool:
+    try:
+        Path(path).unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _expired(content: bytes) -> bool:
+    """Tell from the first four bytes, as cachelib writes them; too short is expired."""
+    if len(content) < 4:
+        return True
+    (expires,) = struct.unpack("I", content[:4])
+    return 0 < expires < time.time()

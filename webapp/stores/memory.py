@@ -1,0 +1,29 @@
+"""The article's in-process singleton as a store."""
+
+import sys
+from typing import Any
+
+from cachelib import SimpleCache
+
+from webapp.stores.interface import Json
+
+
+class MemoryStore(SimpleCache):
+    """One dictionary in this process: the fastest place, and gone with it."""
+
+    serializer = Json()
+    last_trouble = 0.0
+
+    def __init__(self) -> None:
+        super().__init__(threshold=sys.maxsize, default_timeout=0)
+        self._unseen: list[str] = []
+
+    def replace(self, key: str, value: Any, expected: Any, timeout: int) -> bool:
+        with self._lock:
+            return self.get(key) == expected and bool(self.set(key, value, timeout))
+
+    def purge(self, limit: int) -> int:
+        with self._lock:
+            self._unseen = self._unseen or list(self._cache)
+            keys = [self._unseen.pop() for _ in self._unseen[-limit:]]
+            return sum(self.delete(key) for key in keys if not self.has(key))
