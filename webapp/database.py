@@ -20,6 +20,7 @@ from sqlalchemy import (
     Engine,
     Integer,
     MetaData,
+    Row,
     TypeDecorator,
     create_engine,
     event,
@@ -38,6 +39,9 @@ from config.settings import RefusedToStart
 REVISION = "0001"
 BUSY_TIMEOUT = 2_000
 UPGRADE_TIMEOUT = 60
+
+# A row of any columns; SQLAlchemy types each.
+AnyRow = Row[*tuple[Any, ...]]
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -66,7 +70,7 @@ class Model(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    __table_args__: Any = {"sqlite_autoincrement": True}
+    __table_args__: Any = ({"sqlite_autoincrement": True},)
 
 
 @dataclass
@@ -205,7 +209,8 @@ def _begin_sqlite(connection: Connection) -> None:
 def _read_revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
-    return connection.scalar(text("SELECT version_num FROM alembic_version"))
+    found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return str(found)
 
 
 @contextmanager
@@ -214,9 +219,7 @@ def _upgrading(engine: Engine) -> Iterator[Connection]:
     with engine.execution_options(immediate=True).connect() as connection:
         name = engine.dialect.name
         if name == "sqlite":
-            connection.connection.execute(  # type: ignore[attr-defined]
-                f"PRAGMA busy_timeout={UPGRADE_TIMEOUT * 1000}"
-            )
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={UPGRADE_TIMEOUT}000")
         with connection.begin():
             if name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(720251123)"))
@@ -230,14 +233,12 @@ def _upgrading(engine: Engine) -> Iterator[Connection]:
 
 
 def _run_migrations(connection: Connection) -> None:
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util import CommandError
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
 
     config = Config()
-    config.set_main_option(
-        "script_location", str(Path(__file__).parent / "migrations")
-    )
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")

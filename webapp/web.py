@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, render_template, request, url_for
+from flask import Flask, Response, current_app, render_template, request
+from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ValidationError
-from sqlalchemy.exc import DBAPIError, TimeoutError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import RequestRedirect
-from werkzeug.wrappers import Response as BaseResponse
 
 from webapp.errors import Forbidden, HoldfastError, Invalid
 
@@ -77,7 +78,7 @@ def init_web(app: Flask, trusted_proxies: int, largest_value: int) -> None:
     app.register_error_handler(HoldfastError, show_error)
     app.register_error_handler(HTTPException, show_http_error)
     app.register_error_handler(DBAPIError, show_database_error)
-    app.register_error_handler(TimeoutError, show_database_error)
+    app.register_error_handler(PoolTimeout, show_database_error)
 
 
 def refuse_other_sites() -> None:
@@ -155,14 +156,14 @@ def show_error(error: HoldfastError) -> tuple[str, int, dict[str, str]]:
     return error_page(status, str(error))
 
 
-def show_http_error(error: HTTPException) -> object:
+def show_http_error(error: HTTPException) -> ResponseReturnValue:
     if isinstance(error, RequestRedirect):
-        return error
+        return error.get_response()
     if isinstance(error, InternalServerError):
         cause = error.original_exception
         if isinstance(cause, HoldfastError):
             return show_error(cause)
-        if isinstance(cause, DBAPIError | TimeoutError):
+        if isinstance(cause, DBAPIError | PoolTimeout):
             return show_database_error(cause)
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     body, status, headers = error_page(status)
@@ -172,7 +173,7 @@ def show_http_error(error: HTTPException) -> object:
     return body, status, headers
 
 
-def show_database_error(error: DBAPIError | TimeoutError) -> object:
+def show_database_error(error: DBAPIError | PoolTimeout) -> ResponseReturnValue:
     """Say 503: the database is full, locked, read-only or gone."""
     cause = getattr(error, "orig", None) or error
     log.error("%s %s: database: %s", request.method, request.path, cause)
@@ -194,15 +195,10 @@ def _add_static_version(endpoint: str, values: dict[str, object]) -> None:
 
 
 def _static_version(path: str) -> str:
-    """A hash of the file, so that a browser keeps it for ever and still sees a change."""
+    """Hash the file, so that a browser keeps it for ever and still sees a change."""
     versions = current_app.extensions.setdefault("static_versions", {})
     if path not in versions:
         file = Path(current_app.static_folder or "") / path.removeprefix("/static/")
         content = file.read_bytes() if file.is_file() else b""
         versions[path] = hashlib.sha256(content).hexdigest()[:12]
     return str(versions[path])
-
-
-def own_url(endpoint: str, **values: str) -> BaseResponse:
-    """Redirect to a page, with 303 so that a reload does not post again."""
-    return current_app.redirect(url_for(endpoint, **values), HTTPStatus.SEE_OTHER)

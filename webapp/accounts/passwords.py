@@ -33,7 +33,7 @@ class Passwords:
         self._min_length = min_length
 
     def hash(self, password: str) -> str:
-        return _beside_the_loop(self._hasher.hash, _normalize(password))
+        return str(_beside_the_loop(self._hasher.hash, _normalize(password)))
 
     def verify(self, password: str, stored: str | None) -> bool:
         """Tell whether the password belongs to the hash.
@@ -137,7 +137,8 @@ def _beside_the_loop(function: Any, *arguments: Any) -> Any:
 
 @cache
 def _hashing_thread() -> Any:
-    from gevent.threadpool import ThreadPool
+    # Here, because other servers run without it.
+    from gevent.threadpool import ThreadPool  # noqa: PLC0415
 
     # One: two would use the second core, and twice the memory, for attackers too.
     return ThreadPool(1)

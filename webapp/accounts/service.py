@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.accounts.inputs import Credentials, NewAccount
 from webapp.accounts.models import User
 from webapp.accounts.passwords import Passwords
-from webapp.database import Database
+from webapp.database import AnyRow, Database
 from webapp.errors import Forbidden, NotFound, Taken, WrongCredentials
 from webapp.sessions.service import Origin, Sessions, Started
 
@@ -86,7 +85,7 @@ class Accounts:
                 raise WrongCredentials(MISMATCH)
             return self._sessions.start(user.id, origin, name=user.name)
 
-    def authenticate(self, given: Credentials) -> Row[Any]:
+    def authenticate(self, given: Credentials) -> AnyRow:
         """Check user name and password.
 
         Raises WrongCredentials in the same time and words for an unknown name and a
@@ -102,10 +101,10 @@ class Accounts:
             hashed = self._passwords.hash(given.password)
             with self._database.write() as db:
                 _update(db, user.id, password_hash=hashed)
-            user = self._find_row(given.name)
+            return self.authenticate(given)
         return user
 
-    def _find_row(self, name: str) -> Row[Any] | None:
+    def _find_row(self, name: str) -> AnyRow | None:
         with self._database.read() as db:
             return db.execute(BY_NAME, {"name_key": name.lower()[:33]}).first()
 

@@ -93,7 +93,7 @@ def logout() -> Response:
 
 
 def current_user_name() -> str | None:
-    """The logged-in name; read from the records only when the copy lost it."""
+    """Return the logged-in name; asks the records only when the copy lost it."""
     if session.user_id is None:
         return None
     name = session.get("name")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, func, or_, select
+from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from webapp.cache import CachedValues
-from webapp.database import Database
+from webapp.database import AnyRow, Database
 from webapp.entries.inputs import ListQuery, NewEntry, NewValue
 from webapp.entries.models import Entry, Usage
 from webapp.errors import HoldfastError, NotFound, QuotaReached, Taken, TooLarge
@@ -42,10 +42,12 @@ class Quota:
 
 @dataclass(frozen=True)
 class Page:
-    """A part of the list, newest first. `newer` and `older` are the IDs to go on
-    from, None at the ends."""
+    """A part of the list, newest first.
 
-    rows: Sequence[Row[Any]]
+    `newer` and `older` are the IDs to go on from, None at the ends.
+    """
+
+    rows: Sequence[AnyRow]
     newer: int | None
     older: int | None
 
@@ -134,9 +136,7 @@ class Entries:
         if not query.after:
             statement = statement.order_by(Entry.id.desc())
         with self._database.read() as db:
-            rows = db.execute(
-                statement.limit(PAGE + 1), {"user_id": user_id}
-            ).all()
+            rows = db.execute(statement.limit(PAGE + 1), {"user_id": user_id}).all()
         more, rows = len(rows) > PAGE, rows[:PAGE]
         if query.after:
             rows = rows[::-1]

@@ -141,7 +141,7 @@ def delete(key: str) -> Answer:
 
 
 def _cached_list(user_id: int) -> Markup:
-    """The first page's table and the figures at its head, as HTML.
+    """Render the figures and the table of the first page, or take them from the cache.
 
     The name has the release in it: two releases may run side by side for a while.
     """
@@ -169,7 +169,7 @@ def _figures(user_id: int) -> dict[str, Any]:
 
 
 def _typed() -> dict[str, str]:
-    """What was typed; a browser sends the lines of a text area with CR LF."""
+    """Read what was typed; browsers end the lines of a text area with CR LF."""
     form = request.form.to_dict()
     form["value"] = form.get("value", "").replace("\r\n", "\n")
     return form

@@ -11,6 +11,7 @@ from webapp.accounts.inputs import NewAccount
 from webapp.accounts.service import Accounts
 from webapp.database import REVISION, Database
 from webapp.errors import HoldfastError
+from webapp.ops.views import blueprint
 from webapp.web import parse
 
 user = AppGroup("user", help="Make, list and change accounts.")
@@ -22,8 +23,6 @@ password_option = click.password_option(
 
 
 def init_ops(app: Flask, database: Database) -> None:
-    from webapp.ops.views import blueprint
-
     app.extensions["database"] = database
     app.register_blueprint(blueprint)
     app.cli.add_command(user)

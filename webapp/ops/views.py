@@ -1,4 +1,4 @@
-"""For machines that watch: is it alive?"""
+"""For machines that watch: whether the application is alive."""
 
 from flask import Blueprint
 

@@ -44,24 +44,24 @@ def public(view: View) -> View:
 
 
 def origin() -> Origin:
-    """Where the request in hand comes from."""
+    """Describe where the request in hand comes from."""
     return Origin(request.remote_addr or "", request.user_agent.string)
 
 
 def current_user_id() -> int:
-    """Whose request this is, in a view that needs a log-in."""
+    """Return whose request this is, in a view that needs a log-in."""
     user_id = session.user_id
     assert user_id is not None, "only views without @public have a user"  # noqa: S101
     return user_id
 
 
 def form_token() -> str:
-    """A value that only pages of this session have; nothing is stored for it."""
+    """Return a value that only this session's pages have; nothing is stored for it."""
     return hmac.new(session.sid.encode(), b"form", hashlib.sha256).hexdigest()[:32]
 
 
 def form_token_field() -> Markup:
-    """The hidden input for every form of a logged-in page."""
+    """Write the hidden input that every form of a logged-in page needs."""
     return Markup('<input type="hidden" name="form_token" value="{}">').format(
         form_token()
     )
@@ -93,5 +93,3 @@ def _next_page() -> str | None:
     if request.method == "GET":
         return page
     return request.path if is_own_page(request.path) else None
-
-

@@ -6,8 +6,7 @@ to it is an error. Static files and health URLs open none.
 
 import copy as copying
 import re
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from flask import Flask, Request, Response, request
 from flask_session.base import ServerSideSession, ServerSideSessionInterface
@@ -20,7 +19,7 @@ SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 WITHOUT_SESSION = ("/static/", "/healthz", "/readyz")
 
 
-class Session(ServerSideSession):
+class Session(ServerSideSession):  # type: ignore[misc]
     """What `flask.session` is: a dict whose changes are kept, for a logged-in user.
 
     `failure` is the error that kept it from being opened, if there was one.
@@ -28,13 +27,11 @@ class Session(ServerSideSession):
 
     def __init__(self, sid: str = "", copy: Copy | None = None) -> None:
         super().__init__(copying.deepcopy(copy.data) if copy else None, sid)
+        self.on_update = _note_change
         self.copy_at_open = copy
         self.started = False
         self.ended = False
         self.failure: Exception | None = None
-        self._track: Callable[..., None] = self.on_update
-        if copy is None:
-            self.on_update = self._refuse
 
     @property
     def user_id(self) -> int | None:
@@ -49,7 +46,6 @@ class Session(ServerSideSession):
 
     def become(self, started: Started) -> None:
         """Be the session that has just been started, under its new ID."""
-        self.on_update = self._track
         self.sid = started.session_id
         self.copy_at_open = started.copy
         self.update(copying.deepcopy(started.copy.data))
@@ -58,21 +54,21 @@ class Session(ServerSideSession):
 
     def forget(self) -> None:
         """Be nobody's session; the answer clears the cookie."""
-        self.on_update = self._track
-        super().clear()
-        self.pop("_permanent", None)
-        self.on_update = self._refuse
+        dict.clear(self)
         self.copy_at_open = None
         self.started, self.ended = False, True
 
-    def _refuse(self, _session: object) -> NoReturn:
+
+def _note_change(session: Session) -> None:
+    if session.copy_at_open is None:
         raise RuntimeError(
             "A visitor has no session: it starts at log-in. Check session.user_id "
             "before writing, or put what must be kept into the form or the URL."
         )
+    session.modified = session.accessed = True
 
 
-class SessionInterface(ServerSideSessionInterface):
+class SessionInterface(ServerSideSessionInterface):  # type: ignore[misc]
     """Opens and saves `flask.session` by the verbs of `Sessions`."""
 
     session_class = Session

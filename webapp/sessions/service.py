@@ -12,13 +12,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Row, bindparam, delete, select, update
+from sqlalchemy import CursorResult, bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
 
-from webapp.database import Database
+from webapp.database import AnyRow, Database
 from webapp.errors import StoreUnavailable
 from webapp.sessions.copies import Copy, merge
 from webapp.sessions.models import SessionRecord
@@ -57,7 +58,7 @@ class Started:
 
 
 def hash_id(session_id: str) -> str:
-    """The name of a session everywhere but in its cookie; 256 random bits need no salt."""
+    """Name a session, everywhere but in its cookie; 256 random bits need no salt."""
     return hashlib.sha256(session_id.encode()).hexdigest()
 
 
@@ -146,6 +147,7 @@ class Sessions:
                 )
                 .values(id_hash=fresh.id_hash)
             )
+            assert isinstance(changed, CursorResult)  # noqa: S101
             if not changed.rowcount:
                 return None
             self._database.after_commit(lambda: self._delete(copy.id_hash))
@@ -181,9 +183,7 @@ class Sessions:
                 .values(ended_at=datetime.now(UTC), end_reason=reason)
             )
             for row in rows:
-                self._database.after_commit(
-                    lambda id_hash=row.id_hash: self._delete(id_hash)
-                )
+                self._database.after_commit(partial(self._delete, row.id_hash))
         return len(rows)
 
     def _is_trusted(self, copy: Copy) -> bool:
@@ -209,7 +209,7 @@ class Sessions:
             id_hash=id_hash,
             record_id=record.id,
             user_id=record.user_id,
-            last_seen_at=self._touch(record, now).timestamp(),
+            last_seen_at=self._touch(record, now),
             expires_at=record.expires_at.timestamp(),
             checked_at=now.timestamp(),
             data=copy.data if copy else {},
@@ -221,10 +221,10 @@ class Sessions:
             self._add(fresh)
         return fresh
 
-    def _touch(self, record: Row[Any], now: datetime) -> datetime:
+    def _touch(self, record: AnyRow, now: datetime) -> float:
         """Note that the session is in use, once a minute at most."""
         if now - record.last_seen_at < min(SEEN_INTERVAL, self._idle / 4):
-            return record.last_seen_at
+            return float(record.last_seen_at.timestamp())
         try:
             with self._database.write() as db:
                 db.execute(
@@ -235,8 +235,8 @@ class Sessions:
         except OperationalError as error:
             # A full disk is no reason to refuse reading.
             log.warning("The time a session was seen was not kept: %s", error.orig)
-            return record.last_seen_at
-        return now
+            return float(record.last_seen_at.timestamp())
+        return now.timestamp()
 
     def _save(self, copy: Copy, data: dict[str, Any]) -> None:
         found: Copy | None = copy
@@ -252,7 +252,7 @@ class Sessions:
             found = self._read(copy.id_hash, strict=True)
         raise StoreUnavailable("the copy of a session kept changing")
 
-    def _find(self, id_hash: str) -> Row[Any] | None:
+    def _find(self, id_hash: str) -> AnyRow | None:
         with self._database.read() as db:
             return db.execute(BY_HASH, {"id_hash": id_hash}).first()
 

@@ -26,7 +26,7 @@ class FileStore(FileSystemCache):
     per folder, so that `replace` and `delete` are atomic among processes as well.
     """
 
-    serializer = Json()
+    serializer = Json()  # type: ignore[assignment]
 
     def __init__(self, folder: str) -> None:
         self.last_trouble = 0.0
@@ -157,4 +157,4 @@ def _expired(content: bytes) -> bool:
     if len(content) < 4:
         return True
     (expires,) = struct.unpack("I", content[:4])
-    return 0 < expires < time.time()
+    return bool(0 < expires < time.time())

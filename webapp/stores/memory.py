@@ -11,12 +11,15 @@ from webapp.stores.interface import Json
 class MemoryStore(SimpleCache):
     """One dictionary in this process: the fastest place, and gone with it."""
 
-    serializer = Json()
+    serializer = Json()  # type: ignore[assignment]
     last_trouble = 0.0
 
     def __init__(self) -> None:
         super().__init__(threshold=sys.maxsize, default_timeout=0)
         self._unseen: list[str] = []
+
+    def set(self, key: str, value: Any, timeout: Any = None) -> bool:
+        return bool(super().set(key, value, timeout))
 
     def replace(self, key: str, value: Any, expected: Any, timeout: int) -> bool:
         with self._lock:

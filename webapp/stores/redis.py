@@ -22,7 +22,7 @@ PAUSE = 2.0
 class RedisStore(RedisCache):
     """Values in Redis, which expires them itself."""
 
-    serializer = Json()
+    serializer = Json()  # type: ignore[assignment]
 
     def __init__(self, client: redis.Redis, prefix: str) -> None:
         super().__init__(host=client, default_timeout=0, key_prefix=prefix)
@@ -55,14 +55,14 @@ class RedisStore(RedisCache):
         with self._asking():
             content = self.serializer.dumps(value)
             kept = self._write_client.set(
-                self.key_prefix + key, content, ex=timeout or None, nx=True
+                self._get_prefix() + key, content, ex=timeout or None, nx=True
             )
             if not kept and super().get_many(key) == [None]:
                 kept = super().set(key, value, timeout)
             return bool(kept)
 
     def replace(self, key: str, value: Any, expected: Any, timeout: int) -> bool:
-        name = self.key_prefix + key
+        name = self._get_prefix() + key
         with self._asking(), self._write_client.pipeline() as transaction:
             transaction.watch(name)
             if self.serializer.loads(transaction.get(name)) != expected:

@@ -1,5 +1,7 @@
 """Users, sessions, entries and what each person has."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -64,6 +66,6 @@ def upgrade() -> None:
     )
 
 
-def _user_id(**options: bool) -> sa.Column[int]:
+def _user_id(**options: Any) -> sa.Column[int]:
     key = sa.ForeignKey("users.id", ondelete="CASCADE")
     return sa.Column("user_id", BigId, key, nullable=False, **options)

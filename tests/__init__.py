@@ -1,0 +1,1 @@
+"""Tests, as promises: they mirror webapp/."""
