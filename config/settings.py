@@ -3,79 +3,29 @@
 Nothing has to be set. A wrong value stops the start, one line per mistake.
 """
 
-import re
 from datetime import timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ByteSize,
-    Field,
-    ValidationError,
-)
+from pydantic import ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-STORE_SCHEMES = ("memory", "file", "redis", "rediss")
-DATABASE_DRIVERS = {
-    "sqlite": "sqlite",
-    "postgres": "postgresql+psycopg",
-    "postgresql": "postgresql+psycopg",
-    "mysql": "mysql+pymysql",
-    "mariadb": "mysql+pymysql",
-}
-DURATION = re.compile(r"(\d{1,9})\s*([smhd])")
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+from config.kinds import (
+    DatabaseUrl,
+    Duration,
+    Lower,
+    Rate,
+    RateLimit,
+    RedisUrl,
+    Size,
+    StoreUrl,
+    Trust,
+)
 
 
 class RefusedToStart(Exception):
     """The application must not run like this; the text is for the operator."""
-
-
-def _read_duration(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if found := DURATION.fullmatch(value.strip()):
-        return timedelta(**{UNITS[found[2]]: int(found[1])})
-    raise ValueError("a number and a unit, like 90s, 15m, 12h or 30d")
-
-
-def _check_store_url(value: str) -> str:
-    scheme = urlsplit(value).scheme
-    if scheme not in STORE_SCHEMES:
-        allowed = ", ".join(f"{name}://" for name in STORE_SCHEMES)
-        raise ValueError(f"a URL that starts with one of {allowed}")
-    if scheme == "file" and not value.startswith("file:///"):
-        raise ValueError("file:/// and an absolute path")
-    return value
-
-
-def _check_redis_url(value: str) -> str:
-    if urlsplit(value).scheme not in ("redis", "rediss"):
-        raise ValueError("a URL that starts with redis:// or rediss://")
-    return value
-
-
-def _name_driver(value: str) -> str:
-    """Accept a database URL as platforms write it and name the driver in it."""
-    scheme, separator, rest = value.partition("://")
-    name = scheme.partition("+")[0]
-    if not separator or name not in DATABASE_DRIVERS:
-        allowed = ", ".join(f"{name}://" for name in DATABASE_DRIVERS)
-        raise ValueError(f"a URL that starts with one of {allowed}")
-    return f"{DATABASE_DRIVERS[name]}://{rest}"
-
-
-Duration = Annotated[
-    timedelta, BeforeValidator(_read_duration), Field(ge=timedelta(seconds=1))
-]
-Size = Annotated[ByteSize, Field(gt=0)]
-StoreUrl = Annotated[str, AfterValidator(_check_store_url)]
-RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
-DatabaseUrl = Annotated[str, AfterValidator(_name_driver)]
 
 
 class Settings(BaseSettings):
@@ -108,7 +58,7 @@ class Settings(BaseSettings):
     cache_url: StoreUrl | None = Field(
         None, description="Where cached values are; as `SESSION_URL`."
     )
-    sign_up: Literal["open", "closed"] = Field(
+    sign_up: Annotated[Literal["open", "closed"], Lower] = Field(
         "open", description="Whether people can make accounts themselves."
     )
     trusted_proxies: int = Field(
@@ -119,14 +69,31 @@ class Settings(BaseSettings):
         "`X-Forwarded-For` and `X-Forwarded-Proto` are believed, others' are not.",
     )
     session_idle: Duration = Field(
-        timedelta(hours=12), description="A session ends when unused this long."
+        timedelta(hours=2), description="A session ends when unused this long."
     )
     session_lifetime: Duration = Field(
-        timedelta(days=30), description="A session ends this long after its login."
+        timedelta(hours=24), description="A session ends this long after its log-in."
     )
-    session_trust: Annotated[timedelta, BeforeValidator(_read_duration)] = Field(
+    kept_session_idle: Duration = Field(
+        timedelta(days=30),
+        description="As `SESSION_IDLE`, where “Keep me logged in” was ticked.",
+    )
+    kept_session_lifetime: Duration = Field(
+        timedelta(days=30),
+        description="As `SESSION_LIFETIME`, where “Keep me logged in” was ticked.",
+    )
+    max_sessions: int = Field(
+        50,
+        ge=1,
+        le=1000,
+        description="Sessions a person can have at once; the oldest makes room.",
+    )
+    fresh_for: Duration = Field(
+        timedelta(minutes=15),
+        description="How long after giving the password sensitive acts need no other.",
+    )
+    session_trust: Trust = Field(
         timedelta(seconds=60),
-        ge=timedelta(0),
         description="How long a session's copy is believed without a look at its "
         "record; `0s` looks at every request.",
     )
@@ -137,6 +104,30 @@ class Settings(BaseSettings):
         19456, ge=8, le=1048576, description="argon2id memory per hash in KiB."
     )
     password_rounds: int = Field(2, ge=1, le=64, description="argon2id passes.")
+    hash_queue: int = Field(
+        20, ge=1, le=1000, description="Passwords that can wait to be hashed."
+    )
+    login_attempts: int = Field(
+        5,
+        ge=1,
+        le=100,
+        description="Wrong passwords for one account before each next one has to wait.",
+    )
+    login_longest_wait: Duration = Field(
+        timedelta(minutes=15),
+        description="The wait is 1 s at first and doubles up to this.",
+    )
+    login_limit_source: RateLimit = Field(
+        Rate(30, timedelta(minutes=5)),
+        description="Wrong passwords from one address (IPv6: one /64).",
+    )
+    login_limit_everyone: RateLimit = Field(
+        Rate(5000, timedelta(hours=1)),
+        description="Wrong passwords from all browsers that never logged in before.",
+    )
+    sign_up_limit_source: RateLimit = Field(
+        Rate(200, timedelta(hours=1)), description="Accounts made from one address."
+    )
     max_entries: int = Field(10_000, ge=1, description="Entries a person can keep.")
     max_entries_size: Size = Field(
         ByteSize(50_000_000), description="Space a person's keys and values can take."
@@ -144,21 +135,21 @@ class Settings(BaseSettings):
     max_value_size: Size = Field(
         ByteSize(256_000), description="Largest value of one entry, in UTF-8."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = Field(
         "info", description="Least severe message that is logged."
     )
 
-    @cached_property
+    @property
     def database(self) -> str:
         """The database URL in force, with its driver."""
         return self.database_url or f"sqlite:///{self._folder / 'holdfast.db'}"
 
-    @cached_property
+    @property
     def session_store(self) -> str:
         """The URL in force for session data."""
         return self.session_url or self.redis_url or self._file_url("sessions")
 
-    @cached_property
+    @property
     def cache_store(self) -> str:
         """The URL in force for cached values."""
         return self.cache_url or self.redis_url or self._file_url("cache")
@@ -190,22 +181,32 @@ def load_settings(**given: Any) -> Settings:
 def _explain(mistake: Any) -> str:
     name = str(mistake["loc"][0]).upper()
     given = str(mistake["input"])
-    if "://" in given:
+    if name.endswith("_URL"):
         given = _without_password(given)
     allowed = mistake["msg"].removeprefix("Value error, ")
     return f"{name}={given}: {allowed[:1].lower()}{allowed[1:]}"
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"(?<=://)[^@/]*@", "***@", url)
+    """Leave out what may be one, however wrong the URL is."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "", url
+    before, at, host = rest.rpartition("@")
+    host, mark, _ = (host if at else before or rest).partition("?")
+    return f"{scheme}{separator}{'***@' if at else ''}{host}{'?***' if mark else ''}"
 
 
 def _check_together(settings: Settings) -> None:
-    if settings.session_idle > settings.session_lifetime:
-        raise RefusedToStart(
-            f"SESSION_IDLE={settings.session_idle}: at most SESSION_LIFETIME "
-            f"({settings.session_lifetime})"
-        )
+    for name in ("session", "kept_session"):
+        idle, lifetime = f"{name}_idle", f"{name}_lifetime"
+        if getattr(settings, idle) > getattr(settings, lifetime) and (
+            idle in settings.model_fields_set
+        ):
+            raise RefusedToStart(
+                f"{idle.upper()}={getattr(settings, idle)}: at most "
+                f"{lifetime.upper()} ({getattr(settings, lifetime)})"
+            )
     places = [settings.session_store, settings.cache_store]
     folders = [unquote(urlsplit(url).path) for url in places if url[:5] == "file:"]
     if len(folders) == 2 and Path(folders[0]).resolve() == Path(folders[1]).resolve():
