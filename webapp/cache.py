@@ -6,6 +6,7 @@ another person's. When the store is away it is computed each time.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from flask import Flask
@@ -22,6 +23,19 @@ VALUE_LIFETIME = 3600
 MARKER_LIFETIME = 60
 MOST_CONFIRMED = 10_000
 WRITING = "writing"
+# Every value that is cached, so that all of a person's can be deleted.
+NAMES = ("list",)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a value is kept: one of NAMES, and a variant that has to be the same.
+
+    Two releases that run side by side for a while do not take each other's values.
+    """
+
+    name: str
+    variant: str = ""
 
 
 class Source(Protocol):
@@ -40,16 +54,19 @@ class CachedValues:
     or whose store was in trouble, asks the source again before it believes a marker.
     """
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: Cache, *, is_shared: bool) -> None:
         self._cache = cache
+        # A marker in one process's memory says nothing of another's writes, and two
+        # run side by side while a release takes over.
+        self._is_shared = is_shared
         self._confirmed: dict[int, int] = {}
 
     def get(
-        self, user_id: int, name: str, source: Source, compute: Callable[[], Any]
+        self, user_id: int, slot: Slot, source: Source, compute: Callable[[], Any]
     ) -> Any:
-        """Return the value of that name, computing it when there is none of today."""
+        """Return the value in the slot, computing it when there is none of now."""
         try:
-            return self._get(user_id, name, source, compute)
+            return self._get(user_id, slot, source, compute)
         except StoreUnavailable:
             self._confirmed.clear()
             return compute()
@@ -64,12 +81,17 @@ class CachedValues:
         finally:
             self._mark(lambda: self._cache.delete(marker))
 
+    def forget(self, user_id: int) -> None:
+        """Delete all values of a user who is gone."""
+        keys = [_marker(user_id), *(f"{user_id}:{name}" for name in NAMES)]
+        self._mark(lambda: self._cache.delete_many(*keys))
+
     def _get(
-        self, user_id: int, name: str, source: Source, compute: Callable[[], Any]
+        self, user_id: int, slot: Slot, source: Source, compute: Callable[[], Any]
     ) -> Any:
-        box_key = f"{user_id}:{name}"
+        box_key = f"{user_id}:{slot.name}"
         marker, box = self._cache.get_many(_marker(user_id), box_key)
-        found = _Box(box)
+        found = _Box(box, slot)
         if marker is not None and marker == found.version == self._sure(user_id):
             return found.value
         version = source.version(user_id)
@@ -81,7 +103,7 @@ class CachedValues:
             return found.value
         value = compute()
         with suppress(ValueError):  # Larger than LARGEST_VALUE: not cached.
-            box = {"version": version, "value": value}
+            box = {"version": version, "variant": slot.variant, "value": value}
             self._cache.set(box_key, box, timeout=VALUE_LIFETIME)
         return value
 
@@ -103,7 +125,7 @@ class CachedValues:
             self._confirmed.clear()
 
     def _sure(self, user_id: int) -> int | None:
-        return self._confirmed.get(user_id)
+        return self._confirmed.get(user_id) if self._is_shared else None
 
     def _confirm(self, user_id: int, version: int) -> None:
         if len(self._confirmed) >= MOST_CONFIRMED:
@@ -114,14 +136,18 @@ class CachedValues:
 class _Box:
     """A value as it was found, with its version; None for what is not one."""
 
-    def __init__(self, content: Any) -> None:
-        is_box = isinstance(content, dict) and content.keys() == {"version", "value"}
+    def __init__(self, content: Any, slot: Slot) -> None:
+        is_box = (
+            isinstance(content, dict)
+            and content.keys() == {"version", "variant", "value"}
+            and content["variant"] == slot.variant
+        )
         self.version = content["version"] if is_box else None
         self.value = content["value"] if is_box else None
 
 
 def _marker(user_id: int) -> str:
-    return f"{user_id}:version"
+    return f"{user_id}"
 
 
 def init_cache(app: Flask, store: Store) -> CachedValues:
@@ -134,7 +160,7 @@ def init_cache(app: Flask, store: Store) -> CachedValues:
     cache.init_app(
         app, {"CACHE_TYPE": "webapp.cache.take_store", "CACHE_ARGS": [store]}
     )
-    return CachedValues(cache)
+    return CachedValues(cache, is_shared=store.is_shared)
 
 
 def take_store(_app: Flask, _config: Any, args: list[Store], _options: Any) -> Store:

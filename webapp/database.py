@@ -5,8 +5,9 @@ calls another joins its transaction, so both happen or neither.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +24,6 @@ from sqlalchemy import (
     Row,
     TypeDecorator,
     create_engine,
-    event,
     inspect,
     make_url,
     text,
@@ -33,11 +33,18 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from config.settings import RefusedToStart
+from webapp.sqlite import (
+    create_sqlite_engine,
+    free_room,
+    is_damaged,
+    is_full,
+    is_locked,
+    new_file_only_once,
+)
 
 # The newest file in migrations/versions; a test compares. Alembic is only loaded
 # when the database is at another revision, which saves 0.2 s of each start.
-REVISION = "0001"
-BUSY_TIMEOUT = 2_000
+REVISION = "0002"
 UPGRADE_TIMEOUT = 60
 
 # A row of any columns; SQLAlchemy types each.
@@ -115,6 +122,10 @@ class Database:
             try:
                 with session.begin():
                     yield session
+            except DBAPIError as error:
+                session.close()
+                self._make_room(error)
+                raise
             finally:
                 self._open.reset(token)
         for function in transaction.afterwards:
@@ -133,21 +144,48 @@ class Database:
         Two processes may do it at once: the second waits for the first. Raises
         RefusedToStart when the database is newer than this code or not readable.
         """
-        try:
-            with self.engine.connect() as connection:
-                found = _read_revision(connection)
-            if found == REVISION:
-                return False
-            with _upgrading(self.engine) as connection:
-                _run_migrations(connection)
-        except DBAPIError as error:
-            raise RefusedToStart(f"{self._place}: {error.orig}") from error
-        return True
+        deadline = time.monotonic() + UPGRADE_TIMEOUT
+        while True:
+            try:
+                return self._upgrade()
+            except DBAPIError as error:
+                # SQLite does not wait by itself while another process turns on WAL.
+                if not is_locked(error) or time.monotonic() > deadline:
+                    raise RefusedToStart(self._what_to_do(error)) from error
+                time.sleep(0.05)
+            except TypeError as error:
+                # The driver does not know a parameter of the URL.
+                raise RefusedToStart(f"{self.place}: {error}") from error
 
     @property
-    def _place(self) -> str:
+    def place(self) -> str:
+        """Where the records are: the file, or the URL without its password."""
         url = self.engine.url
         return url.database or "" if _is_sqlite(self.engine) else url.render_as_string()
+
+    def _upgrade(self) -> bool:
+        is_file = _is_sqlite(self.engine)
+        with new_file_only_once(self.engine.url) if is_file else nullcontext():
+            return self._upgrade_tables()
+
+    def _upgrade_tables(self) -> bool:
+        with self.engine.connect() as connection:
+            found = _read_revision(connection)
+        if found == REVISION:
+            return False
+        with _upgrading(self.engine) as connection:
+            _run_migrations(connection, self.place)
+        return True
+
+    def _what_to_do(self, error: DBAPIError) -> str:
+        advice = " Restore it from a backup." if is_damaged(error) else ""
+        return f"{self.place}: {error.orig}.{advice}"
+
+    def _make_room(self, error: DBAPIError) -> None:
+        """Leave room for the next write where this one found the disk full."""
+        if _is_sqlite(self.engine) and is_full(error):
+            with suppress(DBAPIError):
+                free_room(self.engine)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -170,40 +208,7 @@ def _create_engine(url: str) -> Engine:
         return create_engine(
             target, isolation_level="READ COMMITTED", pool_pre_ping=True
         )
-    if target.database:
-        folder = Path(target.database).parent
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise RefusedToStart(f"{folder}: {error.strerror}") from error
-    engine = create_engine(target, pool_use_lifo=True)
-    event.listen(engine, "connect", _set_up_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _set_up_sqlite(connection: Any, _record: object) -> None:
-    # Transactions are begun by _begin_sqlite; the driver's own way would begin a
-    # deferred one, which can fail in the middle when it turns to writing.
-    connection.isolation_level = None
-    for pragma in (
-        f"busy_timeout={BUSY_TIMEOUT}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}").close()
-    # SQLite's own lower() knows ASCII only; searching should find É by é.
-    connection.create_function("lower", 1, _lower, deterministic=True)
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    if connection.get_execution_options().get("immediate"):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    return create_sqlite_engine(target)
 
 
 def _read_revision(connection: Connection) -> str | None:
@@ -219,7 +224,11 @@ def _upgrading(engine: Engine) -> Iterator[Connection]:
     with engine.execution_options(immediate=True).connect() as connection:
         name = engine.dialect.name
         if name == "sqlite":
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={UPGRADE_TIMEOUT}000")
+            # Through the driver: here nothing may begin a transaction yet.
+            driver: Any = connection.connection.driver_connection
+            driver.execute(f"PRAGMA busy_timeout={UPGRADE_TIMEOUT}000")
+            # Making a table anew drops the old one, and would cascade.
+            driver.execute("PRAGMA foreign_keys=OFF")
         with connection.begin():
             if name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(720251123)"))
@@ -232,18 +241,51 @@ def _upgrading(engine: Engine) -> Iterator[Connection]:
         connection.invalidate()
 
 
-def _run_migrations(connection: Connection) -> None:
+def _run_migrations(connection: Connection, place: str) -> None:
     from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
     from alembic.util import CommandError  # noqa: PLC0415
+
+    try:
+        command.upgrade(_alembic(connection), "head")
+    except CommandError as error:
+        raise RefusedToStart(
+            f"{place} is newer than this release ({error}). Deploy the release that "
+            "wrote it, or restore a backup."
+        ) from error
+
+
+def write_migration(engine: Engine, message: str) -> Path | None:
+    """Write the next file of migrations/versions from what the models say now.
+
+    None when the tables are as the models say. Raises RefusedToStart when REVISION
+    was not set after the last one.
+    """
+    from alembic import command, script  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    def leave_out_empty(_context: Any, _revision: Any, found: list[Any]) -> None:
+        if found[0].upgrade_ops.is_empty():
+            found.clear()
+
+    try:
+        with engine.connect() as connection:
+            written = command.revision(
+                _alembic(connection),
+                message,
+                autogenerate=True,
+                rev_id=f"{int(REVISION) + 1:04}",
+                process_revision_directives=leave_out_empty,
+            )
+    except CommandError as error:
+        raise RefusedToStart(f"Set REVISION in webapp/database.py: {error}") from error
+    return Path(written.path) if isinstance(written, script.Script) else None
+
+
+def _alembic(connection: Connection) -> Any:
+    from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        raise RefusedToStart(
-            f"The database is newer than this release ({error}). Deploy the release "
-            "that wrote it, or restore a backup."
-        ) from error
+    return config

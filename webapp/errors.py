@@ -59,13 +59,43 @@ class WrongCredentials(HoldfastError):
     status = HTTPStatus.UNAUTHORIZED
 
 
+class SessionOver(HoldfastError):
+    """The session ended while its request was under way."""
+
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class TooMany(HoldfastError):
+    """Tried too often; `retry_after` is in seconds."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"Too many attempts. Try again in {_words(retry_after)}.")
+        self.retry_after = retry_after
+
+
+class NotFresh(HoldfastError):
+    """The password must be given again first."""
+
+    status = HTTPStatus.FORBIDDEN
+
+
 class Busy(HoldfastError):
     """More work of a costly kind waits than can be done soon."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+    retry_after = 1
 
 
 class StoreUnavailable(HoldfastError):
     """A store of sessions or cached values does not answer or cannot keep more."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def _words(seconds: int) -> str:
+    for length, unit in ((3600, "hour"), (60, "minute")):
+        if seconds > length:
+            return f"{-(-seconds // length)} {unit}s"
+    return "1 second" if seconds == 1 else f"{seconds} seconds"

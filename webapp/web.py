@@ -1,27 +1,50 @@
-"""What every request and answer goes through: proxies, headers, origin, errors."""
+"""What every request and answer goes through: proxies, headers, origin."""
 
 import hashlib
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
+from urllib.parse import quote, unquote, urlsplit
 
-from flask import Flask, Response, current_app, render_template, request
-from flask.typing import ResponseReturnValue
+import humanize
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.routing import RequestRedirect
+from werkzeug.wrappers import Response as WerkzeugResponse
 
+from webapp import clock
+from webapp.error_pages import init_error_pages, retry_after
 from webapp.errors import Forbidden, HoldfastError, Invalid
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 YEAR = 365 * 24 * 3600
 BODY_MARGIN = 16_384
+# pydantic's kinds of mistakes, in words for people.
+MISTAKES = {
+    "missing": "This is needed.",
+    "int_": "This should be a number.",
+    "greater_": "This number is too small.",
+    "less_": "This number is too large.",
+    "string_too_long": "This is too long.",
+    "literal_": "Choose one of what is offered.",
+}
+MOST_ADDRESSES = 500
+# A path, and a query if there is one; no host, and nothing a browser would read as one.
+PATH = re.compile(r"/(?![/\\])[^\x00-\x20\x7f\\]*")
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -34,35 +57,15 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-# What a person reads on an error page: what happened, and what to do.
-PAGES = {
-    400: ("That was not understood", "Go back, check what you entered and try again."),
-    401: ("Please log in", "Log in and try again."),
-    403: ("That is not allowed", "Go back to the page you came from and reload it."),
-    404: ("There is nothing here", "Check the address, or start from the first page."),
-    405: ("That does not work here", "Go back and use the buttons of the page."),
-    409: ("Something else came first", "Reload the page to see what is there now."),
-    413: ("That is too large", "Send less at a time."),
-    429: ("Too many attempts", "Wait a little, then try again."),
-    500: (
-        "Something went wrong here",
-        "It is not your doing and has been noted. What was saved before is safe.",
-    ),
-    503: (
-        "That cannot be done right now",
-        "Nothing of this was saved. Wait a moment, then go back and try again.",
-    ),
-}
-RETRY_AFTER = "5"
-
+Answer = str | tuple[str, int] | WerkzeugResponse
 Input = TypeVar("Input", bound=BaseModel)
 log = logging.getLogger(__name__)
 
 
 def init_web(app: Flask, trusted_proxies: int, largest_value: int) -> None:
     """Put the application behind what every request goes through."""
-    # In a form every byte may be written as %XX.
-    largest_body = 3 * largest_value + BODY_MARGIN
+    # In a form a byte may be written as %XX, and the end of a line as %0D%0A.
+    largest_body = 6 * largest_value + BODY_MARGIN
     if trusted_proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=trusted_proxies, x_proto=trusted_proxies
@@ -72,13 +75,21 @@ def init_web(app: Flask, trusted_proxies: int, largest_value: int) -> None:
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = YEAR
     # A key may have two slashes in a row; redirecting to one would lose it.
     app.url_map.merge_slashes = False
+    app.before_request(refuse_what_is_no_text)
     app.before_request(refuse_other_sites)
     app.after_request(add_headers)
     app.url_defaults(_add_static_version)
-    app.register_error_handler(HoldfastError, show_error)
-    app.register_error_handler(HTTPException, show_http_error)
-    app.register_error_handler(DBAPIError, show_database_error)
-    app.register_error_handler(PoolTimeout, show_database_error)
+    app.jinja_env.globals["url_for"] = _address_for(app)
+    app.add_template_filter(moment)
+    init_error_pages(app)
+
+
+def refuse_what_is_no_text() -> None:
+    """Raise BadRequest for bytes in a query that Werkzeug would fail at later."""
+    try:
+        request.query_string.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest from error
 
 
 def refuse_other_sites() -> None:
@@ -101,8 +112,10 @@ def refuse_other_sites() -> None:
 
 
 def add_headers(response: Response) -> Response:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+    given = {name.lower() for name, _ in response.headers}
+    response.headers.extend(
+        [header for header in HEADERS.items() if header[0].lower() not in given]
+    )
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = (
             f"max-age={YEAR}; includeSubDomains"
@@ -113,6 +126,28 @@ def add_headers(response: Response) -> Response:
     else:
         response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def go_to(endpoint: str, **values: Any) -> WerkzeugResponse:
+    """Send the browser on to a page, after a form was dealt with."""
+    return redirect(url_for(endpoint, **values), HTTPStatus.SEE_OTHER)
+
+
+def moment(when: datetime) -> Markup:
+    """Write a time as people say it ("3 minutes ago"), exact when pointed at."""
+    said = humanize.naturaltime(when, when=clock.now())
+    exact = f"{when:%Y-%m-%d %H:%M:%S} UTC"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        when.isoformat(timespec="seconds"), exact, said
+    )
+
+
+def refuse(error: HoldfastError, template: str, /, **values: Any) -> Answer:
+    """Show a form again with what is wrong, and the status of the error."""
+    text = render_template(template, **values)
+    page = current_app.make_response((text, error.status))
+    page.headers.update(retry_after(error))
+    return page
 
 
 def parse(model: type[Input], given: Mapping[str, str]) -> Input:
@@ -129,64 +164,51 @@ def parse(model: type[Input], given: Mapping[str, str]) -> Input:
 
 
 def _explain(mistake: Mapping[str, object]) -> str:
-    if mistake["type"] == "missing":
-        return "This is needed."
+    kind = str(mistake["type"])
+    for start, words in MISTAKES.items():
+        if kind.startswith(start):
+            return words
     return str(mistake["msg"]).removeprefix("Value error, ")
 
 
 def is_own_page(target: str) -> bool:
     """Tell whether the target is the path of one of our pages, safe to redirect to."""
-    parts = urlsplit(target)
-    if parts.scheme or parts.netloc or not target.startswith("/") or "\\" in target:
+    if not PATH.fullmatch(target):
         return False
+    adapter = current_app.url_map.bind_to_environ(request.environ)
     try:
-        adapter = current_app.url_map.bind_to_environ(request.environ)
-        return bool(adapter.match(parts.path, method="GET"))
-    except RequestRedirect:
-        return False
+        endpoint, _ = adapter.match(unquote(urlsplit(target).path), method="GET")
     except HTTPException:
         return False
+    return bool(endpoint != "static")
 
 
-def show_error(error: HoldfastError) -> tuple[str, int, dict[str, str]]:
-    status = int(error.status)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("%s %s: %s", request.method, request.path, error, exc_info=error)
-        return error_page(status)
-    return error_page(status, str(error))
+def own_address() -> str:
+    """Write the address of the request in hand as a browser would."""
+    path = quote(request.path, safe="/~:@!$&'()*+,;=-._")
+    query = request.query_string.decode()
+    return f"{path}?{query}" if query else path
 
 
-def show_http_error(error: HTTPException) -> ResponseReturnValue:
-    if isinstance(error, RequestRedirect):
-        return error.get_response()
-    if isinstance(error, InternalServerError):
-        cause = error.original_exception
-        if isinstance(cause, HoldfastError):
-            return show_error(cause)
-        if isinstance(cause, DBAPIError | PoolTimeout):
-            return show_database_error(cause)
-    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    body, status, headers = error_page(status)
-    for name, value in error.get_headers():
-        if name in ("Allow", "Retry-After"):
-            headers[name] = value
-    return body, status, headers
+def _address_for(app: Flask) -> Callable[..., str]:
+    """Make the url_for of the templates: it builds an address without values once.
 
+    Static files count as such; only templates name them, so they are few.
+    """
+    known: dict[tuple[str, str, object], str] = {}
 
-def show_database_error(error: DBAPIError | PoolTimeout) -> ResponseReturnValue:
-    """Say 503: the database is full, locked, read-only or gone."""
-    cause = getattr(error, "orig", None) or error
-    log.error("%s %s: database: %s", request.method, request.path, cause)
-    return error_page(HTTPStatus.SERVICE_UNAVAILABLE)
+    def address_for(endpoint: str, **values: Any) -> str:
+        if values and values.keys() != {"filename"}:
+            return app.url_for(endpoint, **values)
+        place = (request.script_root, endpoint, values.get("filename"))
+        address = known.get(place)
+        if address is None:
+            if len(known) >= MOST_ADDRESSES:
+                known.clear()
+            address = known[place] = app.url_for(endpoint, **values)
+        return address
 
-
-def error_page(status: int, message: str = "") -> tuple[str, int, dict[str, str]]:
-    title, advice = PAGES.get(status) or PAGES[400 if status < 500 else 500]
-    page = render_template(
-        "errors/error.html", status=status, title=title, advice=message or advice
-    )
-    headers = {"Retry-After": RETRY_AFTER} if status == 503 else {}
-    return page, status, headers
+    return address_for
 
 
 def _add_static_version(endpoint: str, values: dict[str, object]) -> None:

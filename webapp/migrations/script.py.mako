@@ -1,6 +1,7 @@
 """${message}."""
 
 import sqlalchemy as sa
+import webapp.database
 from alembic import op
 
 revision = ${repr(up_revision)}
@@ -11,7 +12,3 @@ depends_on = None
 
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}
-
-
-def downgrade() -> None:
-    ${downgrades if downgrades else "pass"}

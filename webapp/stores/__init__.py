@@ -10,7 +10,6 @@ from config.settings import RefusedToStart
 from webapp.stores.file import FileStore
 from webapp.stores.interface import LARGEST_VALUE, Store
 from webapp.stores.memory import MemoryStore
-from webapp.stores.redis import RedisStore
 
 __all__ = ["LARGEST_VALUE", "Store", "open_store"]
 
@@ -30,4 +29,7 @@ def open_store(url: str, name: str) -> Store:
             return FileStore(folder)
         except OSError as error:
             raise RefusedToStart(f"{folder}: {error.strerror}") from error
+    # Here, because redis takes 5 MB that nobody needs without it.
+    from webapp.stores.redis import RedisStore  # noqa: PLC0415
+
     return RedisStore.from_url(url, f"holdfast:{name}:")

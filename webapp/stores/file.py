@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import struct
 import tempfile
 import threading
@@ -14,9 +15,12 @@ from typing import Any
 from cachelib import FileSystemCache
 
 from webapp.errors import StoreUnavailable
-from webapp.stores.interface import LARGEST_VALUE, Json
+from webapp.stores.interface import LARGEST_VALUE, Json, note_trouble
 
 TEMPORARY_FILE_AGE = 60.0
+USUAL_VALUE = 65_536
+# cachelib names a file by the SHA-256 of the key; others in the folder are not ours.
+OUR_FILE = re.compile(r"[0-9a-f]{64}")
 
 
 class FileStore(FileSystemCache):
@@ -27,16 +31,23 @@ class FileStore(FileSystemCache):
     """
 
     serializer = Json()  # type: ignore[assignment]
+    is_shared = True
 
     def __init__(self, folder: str) -> None:
         self.last_trouble = 0.0
         self._lock = threading.Lock()
-        self._unseen: Iterator[os.DirEntry[str]] = iter(())
+        self._unseen: Any = None
         Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         super().__init__(folder, threshold=0, default_timeout=0)
         self._lock_file = os.open(
             Path(folder) / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
         )
+
+    def __del__(self) -> None:
+        if self._unseen:
+            self._unseen.close()
+        with suppress(AttributeError):  # The folder could not be opened.
+            os.close(self._lock_file)
 
     def get(self, key: str) -> Any:
         try:
@@ -77,23 +88,26 @@ class FileStore(FileSystemCache):
     def purge(self, limit: int) -> int:
         removed = 0
         try:
+            self._unseen = self._unseen or os.scandir(self._path)
             for _ in range(limit):
                 entry = next(self._unseen, None)
                 if entry is None:
-                    self._unseen = os.scandir(self._path)
+                    self._unseen = None
                     break
                 removed += self._purge_one(entry)
         except OSError as error:
-            self._unseen = iter(())
+            self._unseen = None
             raise self._trouble(error) from error
         return removed
 
     def _purge_one(self, entry: os.DirEntry[str]) -> bool:
-        if entry.name.startswith(".") or not entry.is_file(follow_symlinks=False):
+        if not entry.is_file(follow_symlinks=False):
             return False
         if entry.name.endswith(self._fs_transaction_suffix):
             age = time.time() - entry.stat().st_mtime
             return age > TEMPORARY_FILE_AGE and _remove(entry.path)
+        if not OUR_FILE.fullmatch(entry.name):
+            return False
         with self._writing():
             # Read under the lock: it may just have been written again.
             try:
@@ -131,15 +145,20 @@ class FileStore(FileSystemCache):
                 fcntl.lockf(self._lock_file, fcntl.LOCK_UN)
 
     def _trouble(self, error: OSError) -> StoreUnavailable:
+        reason = f"{self._path}: {error.strerror}"
         if not isinstance(error, IsADirectoryError):
-            self.last_trouble = time.time()
-        return StoreUnavailable(f"{self._path}: {error.strerror}")
+            note_trouble(self, reason)
+        return StoreUnavailable(reason)
 
 
 def _read(path: str, limit: int) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(descriptor, limit)
+        # A buffer of the limit's size would cost more than the reading.
+        content = os.read(descriptor, min(limit, USUAL_VALUE))
+        if len(content) == USUAL_VALUE < limit:
+            content += os.read(descriptor, limit - USUAL_VALUE)
+        return content
     finally:
         os.close(descriptor)
 

@@ -12,6 +12,7 @@ class MemoryStore(SimpleCache):
     """One dictionary in this process: the fastest place, and gone with it."""
 
     serializer = Json()  # type: ignore[assignment]
+    is_shared = False
     last_trouble = 0.0
 
     def __init__(self) -> None:

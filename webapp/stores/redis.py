@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from webapp.errors import StoreUnavailable
-from webapp.stores.interface import Json
+from webapp.stores.interface import Json, note_trouble
 
 TIMEOUT = 0.5
 # After a failure Redis is left alone this long, so that a frozen server costs one
@@ -23,6 +23,7 @@ class RedisStore(RedisCache):
     """Values in Redis, which expires them itself."""
 
     serializer = Json()  # type: ignore[assignment]
+    is_shared = True
 
     def __init__(self, client: redis.Redis, prefix: str) -> None:
         super().__init__(host=client, default_timeout=0, key_prefix=prefix)
@@ -92,7 +93,7 @@ class RedisStore(RedisCache):
         try:
             yield
         except redis.RedisError as error:
-            self.last_trouble = time.time()
+            note_trouble(self, f"Redis: {error}")
             if isinstance(error, redis.ConnectionError | redis.TimeoutError):
                 self._paused_until = time.monotonic() + PAUSE
             raise StoreUnavailable(f"Redis: {error}") from error

@@ -4,14 +4,21 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 from webapp.database import BigId, UtcDateTime
-from webapp.entries.models import Key, Value
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+KEY = sa.String(200).with_variant(
+    mysql.VARCHAR(200, charset="utf8mb4", collation="utf8mb4_nopad_bin"),
+    "mysql",
+    "mariadb",
+)
+VALUE = sa.Text().with_variant(mysql.MEDIUMTEXT(charset="utf8mb4"), "mysql", "mariadb")
 
 
 def upgrade() -> None:
@@ -45,9 +52,9 @@ def upgrade() -> None:
         "entries",
         sa.Column("id", BigId, primary_key=True),
         _user_id(),
-        sa.Column("key", Key, nullable=False),
+        sa.Column("key", KEY, nullable=False),
         sa.Column("kind", sa.String(4), nullable=False),
-        sa.Column("value", Value, nullable=False),
+        sa.Column("value", VALUE, nullable=False),
         sa.Column("size", sa.Integer, nullable=False),
         sa.Column("version", BigId, nullable=False),
         sa.Column("created_at", UtcDateTime, nullable=False),

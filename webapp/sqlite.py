@@ -1,0 +1,116 @@
+"""SQLite, set up so that it survives a crash and does not hold the loop up for long."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from config.settings import RefusedToStart
+
+BUSY_TIMEOUT = 2_000
+
+
+def create_sqlite_engine(target: URL) -> Engine:
+    """Open the file, in a folder that is made; raises RefusedToStart when it cannot."""
+    if target.database:
+        folder = Path(target.database).parent
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise RefusedToStart(f"{folder}: {error.strerror}") from error
+    engine = create_engine(target, pool_use_lifo=True)
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def is_locked(error: DBAPIError) -> bool:
+    """Tell whether somebody else held the file."""
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_damaged(error: DBAPIError) -> bool:
+    """Tell whether the file is no database, or only a part of one."""
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def is_full(error: DBAPIError) -> bool:
+    """Tell whether the disk had no room for it."""
+    return _code(error) == sqlite3.SQLITE_FULL
+
+
+def free_room(engine: Engine) -> None:
+    """Give back what the write-ahead log takes beside the database, 4 MB at most."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+@contextmanager
+def new_file_only_once(target: URL) -> Iterator[None]:
+    """Let one process at a time make the file, and none where one was lost.
+
+    Raises RefusedToStart for a file that was cut to nothing, and for a write-ahead log
+    without its database: SQLite would begin a new database in its place.
+    """
+    file = Path(target.database or "")
+    if not target.database or _size(file):
+        yield
+        return
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        # Whoever has the lock is the one who makes it: an empty file is nobody's work.
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if file.exists() and not _size(file):
+            raise RefusedToStart(
+                f"{file} is empty. Restore it from a backup; if there never was "
+                "anything in it, delete it."
+            )
+        if not file.exists() and _size(Path(f"{file}-wal")):
+            raise RefusedToStart(
+                f"{file} is missing, and {file.name}-wal is there. Restore both from "
+                "a backup; to begin anew, delete the second."
+            )
+        yield
+    finally:
+        os.close(folder)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def _code(error: DBAPIError) -> int:
+    return int(getattr(error.orig, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    # Transactions are begun by _begin_sqlite; the driver's own way would begin a
+    # deferred one, which can fail in the middle when it turns to writing.
+    connection.isolation_level = None
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+    # SQLite's own lower() knows ASCII only; searching should find É by é.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(value: object) -> object:
+    return value.casefold() if isinstance(value, str) else value
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    if connection.get_execution_options().get("immediate"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
