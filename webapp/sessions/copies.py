@@ -1,8 +1,15 @@
-"""The copy of a session in the store, and how two changes of one are merged."""
+"""The fast copy of a session in the store, and how two changes of one are merged."""
 
+from contextlib import suppress
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from webapp import clock
+from webapp.errors import StoreUnavailable
+from webapp.stores import Store
+
+MISSING = object()
 
 
 class Copy(BaseModel):
@@ -18,9 +25,68 @@ class Copy(BaseModel):
     record_id: int
     user_id: int
     last_seen_at: float
+    confirmed_at: float
     expires_at: float
     checked_at: float
+    kept: bool
     data: dict[str, Any]
+
+    @field_validator("data")
+    @classmethod
+    def _check_flashes(cls, data: dict[str, Any]) -> dict[str, Any]:
+        # Flask trusts them to be pairs, and every page shows them.
+        flashes = data.get("_flashes", [])
+        if isinstance(flashes, list) and all(
+            isinstance(flash, list | tuple) and len(flash) == 2 for flash in flashes
+        ):
+            return data
+        raise ValueError("no flashed messages")
+
+
+class Copies:
+    """The copies of all sessions in one store, which may lose any of them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        # A copy that an earlier process could not delete is not believed.
+        self._began = clock.timestamp()
+
+    @property
+    def believed_since(self) -> float:
+        """Before this time a copy may be one that should have been deleted."""
+        return max(self._began, self._store.last_trouble)
+
+    def read(self, id_hash: str, *, strict: bool = False) -> Copy | None:
+        """Return the copy, None when it is missing, damaged or (unless strict) away."""
+        try:
+            copy = Copy.model_validate(self._store.get(id_hash))
+        except ValidationError:
+            return None
+        except StoreUnavailable:
+            if strict:
+                raise
+            return None
+        return copy if copy.id_hash == id_hash else None
+
+    def add(self, copy: Copy, timeout: int) -> bool:
+        """Put a copy where none is; tell whether it was put."""
+        with suppress(StoreUnavailable):
+            return self._store.add(copy.id_hash, copy.model_dump(), timeout)
+        return False
+
+    def replace(self, copy: Copy, expected: Copy, timeout: int) -> bool:
+        """Put a copy where `expected` still is; raises StoreUnavailable."""
+        content = copy.model_dump()
+        try:
+            return self._store.replace(
+                copy.id_hash, content, expected.model_dump(), timeout
+            )
+        except ValueError as error:
+            raise StoreUnavailable(f"A session cannot be kept: {error}") from error
+
+    def delete(self, id_hash: str) -> None:
+        with suppress(StoreUnavailable):
+            self._store.delete(id_hash)
 
 
 def merge(
@@ -33,21 +99,27 @@ def merge(
     """
     merged = dict(theirs)
     for key in before.keys() | mine.keys():
-        if key in before and key in mine and before[key] == mine[key]:
+        old, new = before.get(key, MISSING), mine.get(key, MISSING)
+        if old == new:
             continue
-        values = [source.get(key) for source in (before, mine, theirs)]
-        if isinstance(values[2], list) and isinstance(values[0] or [], list):
-            merged[key] = _merge_lists(*(value or [] for value in values))
+        value = _merge_value(old, new, theirs.get(key, MISSING))
+        if value is MISSING:
+            merged.pop(key, None)
         else:
-            merged[key] = mine.get(key)
-        if not merged[key] and key not in mine:
-            del merged[key]
+            merged[key] = value
     return merged
 
 
-def _merge_lists(before: list[Any], mine: list[Any], theirs: list[Any]) -> list[Any]:
-    if mine[: len(before)] == before:
-        return theirs + mine[len(before) :]
-    if theirs[: len(before)] == before:
-        return mine + theirs[len(before) :]
-    return mine
+def _merge_value(old: Any, new: Any, other: Any) -> Any:
+    values = [[] if value is MISSING else value for value in (old, new, other)]
+    if all(isinstance(value, list) for value in values):
+        return _merge_lists(*values) or new
+    return new
+
+
+def _merge_lists(old: list[Any], new: list[Any], other: list[Any]) -> list[Any]:
+    if new[: len(old)] == old:
+        return other + new[len(old) :]
+    if other[: len(old)] == old:
+        return new + other[len(old) :]
+    return other + [value for value in new if value not in old]

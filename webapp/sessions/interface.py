@@ -11,11 +11,14 @@ from typing import Any
 from flask import Flask, Request, Response, request
 from flask_session.base import ServerSideSession, ServerSideSessionInterface
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.sansio.http import parse_cookie
 
 from webapp.sessions.copies import Copy
 from webapp.sessions.service import Sessions, Started
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
+# As long as the record by which the browser is known, and the history after it.
+DEVICE_LIFETIME = 120 * 24 * 3600
 WITHOUT_SESSION = ("/static/", "/healthz", "/readyz")
 
 
@@ -29,7 +32,7 @@ class Session(ServerSideSession):  # type: ignore[misc]
         super().__init__(copying.deepcopy(copy.data) if copy else None, sid)
         self.on_update = _note_change
         self.copy_at_open = copy
-        self.started = False
+        self.started: Started | None = None
         self.ended = False
         self.failure: Exception | None = None
 
@@ -50,13 +53,18 @@ class Session(ServerSideSession):  # type: ignore[misc]
         self.copy_at_open = started.copy
         self.update(copying.deepcopy(started.copy.data))
         self.modified = False
-        self.started, self.ended = True, False
+        self.started, self.ended = started, False
 
     def forget(self) -> None:
         """Be nobody's session; the answer clears the cookie."""
+        self.step_back()
+        self.ended = True
+
+    def step_back(self) -> None:
+        """Be nobody's session, and leave the cookie to whoever set it last."""
         dict.clear(self)
         self.copy_at_open = None
-        self.started, self.ended = False, True
+        self.started, self.ended = None, False
 
 
 def _note_change(session: Session) -> None:
@@ -78,7 +86,9 @@ class SessionInterface(ServerSideSessionInterface):  # type: ignore[misc]
         self.sessions = sessions
 
     def open_session(self, app: Flask, request: Request) -> Session:
-        session_id = request.cookies.get(self.get_cookie_name(app), "")
+        # request.cookies would first make a list of all headers.
+        cookies = parse_cookie(request.environ.get("HTTP_COOKIE"))
+        session_id = cookies.get(self.get_cookie_name(app), "")
         if not SESSION_ID.fullmatch(session_id):
             return Session()
         if request.path.startswith(WITHOUT_SESSION):
@@ -96,23 +106,38 @@ class SessionInterface(ServerSideSessionInterface):  # type: ignore[misc]
         self, app: Flask, session: ServerSideSession, response: Response
     ) -> None:
         assert isinstance(session, Session)  # noqa: S101
-        response.vary.add("Cookie")
+        if "Vary" in response.headers:
+            response.vary.add("Cookie")
+        else:
+            response.headers["Vary"] = "Cookie"
         if session.ended:
             self._clear_cookie(app, response)
-        elif before := session.copy_at_open:
+        elif session.copy_at_open:
             if session.is_changed:
                 self._upsert_session(app.permanent_session_lifetime, session, "")
             if session.started:
-                self._set_cookie(app, session.sid, before.expires_at, response)
+                self._set_cookies(app, session.started, response)
 
-    def regenerate(self, session: ServerSideSession) -> None:
-        """Rotate: the same session goes on under a new ID."""
+    def _set_cookies(self, app: Flask, started: Started, response: Response) -> None:
+        copy, name = started.copy, self.get_cookie_name(app)
+        # Without "Keep me logged in" the browser forgets it when it is closed.
+        expires = copy.expires_at if copy.kept else None
+        self._set_cookie(name, started.session_id, response, expires=expires)
+        if started.device:
+            name, age = device_cookie(), DEVICE_LIFETIME
+            self._set_cookie(name, started.device, response, max_age=age)
+
+    def regenerate(
+        self, session: ServerSideSession, *, confirmed: bool = False
+    ) -> None:
+        """Rotate: the same session goes on under a new ID, or is over already."""
         assert isinstance(session, Session)  # noqa: S101
         if copy := session.copy_at_open:
-            if started := self.sessions.rotate(copy, dict(session)):
+            data = dict(session)
+            if started := self.sessions.rotate(copy, data, confirmed=confirmed):
                 session.become(started)
             else:
-                session.forget()
+                session.step_back()
 
     def _retrieve_session_data(self, store_id: str) -> Any:
         return self.sessions.resume(store_id)
@@ -135,21 +160,25 @@ class SessionInterface(ServerSideSessionInterface):  # type: ignore[misc]
         return "__Host-session" if request.is_secure else "session"
 
     def _set_cookie(
-        self, app: Flask, session_id: str, expires_at: float, response: Response
+        self, name: str, value: str, response: Response, **how: Any
     ) -> None:
         response.set_cookie(
-            self.get_cookie_name(app),
-            session_id,
-            expires=expires_at,
+            name,
+            value,
             secure=request.is_secure,
             httponly=True,
             samesite="Lax",
+            **how,
         )
 
     def _clear_cookie(self, app: Flask, response: Response) -> None:
-        response.delete_cookie(
-            self.get_cookie_name(app),
-            secure=request.is_secure,
-            httponly=True,
-            samesite="Lax",
-        )
+        name = self.get_cookie_name(app)
+        self._set_cookie(name, "", response, expires=0, max_age=0)
+
+
+def device_cookie() -> str:
+    """Name the cookie by which a browser that has logged in before is told again.
+
+    It opens nothing; it only has an allowance of wrong passwords of its own.
+    """
+    return "__Host-device" if request.is_secure else "device"

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.database import BigId, Model, UtcDateTime
@@ -14,6 +14,7 @@ class SessionRecord(Model):
     __tablename__ = "sessions"
     __table_args__ = (
         Index(None, "user_id", "ended_at"),
+        Index(None, "user_id", "device_hash"),
         Index(None, "expires_at"),
         {"sqlite_autoincrement": True},
     )
@@ -24,8 +25,16 @@ class SessionRecord(Model):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # When the password was last given in this session.
+    confirmed_at: Mapped[datetime] = mapped_column(
+        UtcDateTime, server_default="2000-01-01 00:00:00.000000"
+    )
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    end_reason: Mapped[str | None] = mapped_column(String(20))
+    end_reason: Mapped[str | None] = mapped_column(String(30))
+    # Whether "Keep me logged in" was ticked: other timeouts, a cookie that stays.
+    kept: Mapped[bool] = mapped_column(server_default=false())
     address: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(300))
+    # SHA-256 of the cookie that tells a browser that has logged in before.
+    device_hash: Mapped[str] = mapped_column(String(64), server_default="")

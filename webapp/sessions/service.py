@@ -1,119 +1,105 @@
-"""Start, resume, save and end sessions.
+"""Start, resume, save, rotate and end sessions.
 
 The record in the database is the authority; the store has a fast copy of it. What is
 in the store may vanish at any time and nobody is logged out. What has ended in the
 database is over, whatever the store says.
 """
 
-import hashlib
-import logging
 import secrets
-import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from typing import Any
 
-from pydantic import ValidationError
-from sqlalchemy import CursorResult, bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
 
+from webapp import clock
 from webapp.database import AnyRow, Database
-from webapp.errors import StoreUnavailable
-from webapp.sessions.copies import Copy, merge
+from webapp.errors import NotFound, SessionOver, StoreUnavailable
+from webapp.sessions.copies import Copies, Copy, merge
 from webapp.sessions.models import SessionRecord
+from webapp.sessions.records import BATCH, Records, Timeouts, hash_id
 from webapp.stores import Store
 
-SEEN_INTERVAL = timedelta(minutes=1)
-HISTORY = timedelta(days=90)
-FLASHES = "_flashes"
 SAVE_ATTEMPTS = 100
-
-BY_HASH = select(
-    SessionRecord.id,
-    SessionRecord.user_id,
-    SessionRecord.last_seen_at,
-    SessionRecord.expires_at,
-    SessionRecord.ended_at,
-).where(SessionRecord.id_hash == bindparam("id_hash"))
-
-log = logging.getLogger(__name__)
+BY_OPERATOR = "by the operator"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a log-in came from."""
+    """Where a request comes from; `device_hash` is empty for an unknown browser."""
 
     address: str
     user_agent: str
+    device_hash: str = ""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How long sessions last, and how many a person can have."""
+
+    usual: Timeouts
+    kept: Timeouts
+    trust: timedelta
+    fresh_for: timedelta
+    most: int
 
 
 @dataclass(frozen=True)
 class Started:
-    """A session that has just begun; the only place where its ID can be read."""
+    """A session under a new ID; the only place where that can be read.
+
+    `device` is for a cookie that tells this browser again, empty after a rotation.
+    """
 
     session_id: str
     copy: Copy
-
-
-def hash_id(session_id: str) -> str:
-    """Name a session, everywhere but in its cookie; 256 random bits need no salt."""
-    return hashlib.sha256(session_id.encode()).hexdigest()
+    device: str = ""
 
 
 class Sessions:
     """How long a browser stays logged in. Every verb is one transaction."""
 
-    def __init__(
-        self,
-        database: Database,
-        store: Store,
-        *,
-        idle: timedelta,
-        lifetime: timedelta,
-        trust: timedelta,
-    ) -> None:
+    def __init__(self, database: Database, store: Store, policy: Policy) -> None:
         self._database = database
-        self._store = store
-        self._idle = idle
-        self._lifetime = lifetime
-        self._trust = trust.total_seconds()
-        # A copy that an earlier process could not delete is not believed.
-        self._began = time.time()
+        self._copies = Copies(store)
+        self._policy = policy
+        # A copy in one process's memory is not deleted by another.
+        self._trust = policy.trust.total_seconds() if store.is_shared else 0.0
+        self.records = Records(database, policy.usual, policy.kept)
 
-    def start(self, user_id: int, origin: Origin, **data: Any) -> Started:
-        """Begin a session; once this returned its record is on the disk."""
-        session_id = secrets.token_urlsafe(32)
-        now = datetime.now(UTC)
+    def start(
+        self, user_id: int, origin: Origin, *, kept: bool = False, **data: Any
+    ) -> Started:
+        """Begin a session; once this returned its record is on the disk.
+
+        The person's oldest session makes room where there are too many.
+        """
+        session_id, device = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        now = clock.now()
         record = SessionRecord(
             id_hash=hash_id(session_id),
             user_id=user_id,
             created_at=now,
             last_seen_at=now,
-            expires_at=now + self._lifetime,
+            confirmed_at=now,
+            expires_at=now + self.records.timeouts(kept).lifetime,
+            kept=kept,
             address=origin.address[:45],
             user_agent=origin.user_agent[:300],
+            device_hash=hash_id(device),
         )
-        with self._database.write() as db:
-            db.add(record)
-            db.flush()
-            copy = Copy(
-                id_hash=record.id_hash,
-                record_id=record.id,
-                user_id=user_id,
-                last_seen_at=now.timestamp(),
-                expires_at=record.expires_at.timestamp(),
-                checked_at=time.time(),
-                data=data,
-            )
+        with self._database.write():
+            self._forget(self.records.make_room(user_id, self._policy.most))
+            copy = _copy(self.records.add(record), data)
             self._database.after_commit(lambda: self._add(copy))
-        return Started(session_id, copy)
+        return Started(session_id, copy, device)
 
     def resume(self, session_id: str) -> Copy | None:
         """Return the session with this ID, None when there is none or it is over."""
         id_hash = hash_id(session_id)
-        copy = self._read(id_hash)
+        copy = self._copies.read(id_hash)
         if copy and self._is_trusted(copy):
             return copy
         return self._resume_from_record(id_hash, copy)
@@ -121,122 +107,138 @@ class Sessions:
     def save(self, copy: Copy, data: dict[str, Any]) -> None:
         """Keep what this request changed, beside what others changed meanwhile.
 
-        Raises StoreUnavailable when it cannot be kept, except for flashed messages:
-        a notice that is not shown must not make a page fail.
+        Raises StoreUnavailable when it cannot be kept. Keys that begin with an
+        underscore are only notices (Flask's `_flashes`) or can be found out again:
+        no page fails for them.
         """
         try:
             self._save(copy, data)
         except StoreUnavailable:
-            kept, wanted = ({**each, FLASHES: None} for each in (copy.data, data))
-            if kept != wanted:
+            if _lasting(copy.data) != _lasting(data):
                 raise
 
-    def rotate(self, copy: Copy, data: dict[str, Any]) -> Started | None:
+    def rotate(
+        self, copy: Copy, data: dict[str, Any], *, confirmed: bool = False
+    ) -> Started | None:
         """Give the session a new ID; the old one is nobody's from now on.
 
-        None when the session is over or was rotated by another request.
+        `confirmed` notes that the password has just been given. None when the session
+        is over or was rotated by another request.
         """
         session_id = secrets.token_urlsafe(32)
-        fresh = copy.model_copy(update={"id_hash": hash_id(session_id), "data": data})
-        with self._database.write() as db:
-            changed = db.execute(
-                update(SessionRecord)
-                .where(
-                    SessionRecord.id_hash == copy.id_hash,
-                    SessionRecord.ended_at.is_(None),
-                )
-                .values(id_hash=fresh.id_hash)
-            )
-            assert isinstance(changed, CursorResult)  # noqa: S101
-            if not changed.rowcount:
+        changes: dict[str, Any] = {"id_hash": hash_id(session_id)}
+        fresh = copy.model_copy(update=changes | {"data": data})
+        if confirmed:
+            changes["confirmed_at"] = clock.now()
+            fresh.confirmed_at = changes["confirmed_at"].timestamp()
+        with self._database.write():
+            if not self.records.rename(copy.id_hash, **changes):
                 return None
-            self._database.after_commit(lambda: self._delete(copy.id_hash))
+            self._forget([copy.id_hash])
             self._database.after_commit(lambda: self._add(fresh))
         return Started(session_id, fresh)
 
+    def is_fresh(self, copy: Copy) -> bool:
+        """Tell whether the password was given lately enough for a sensitive act."""
+        since = clock.timestamp() - copy.confirmed_at
+        return since < self._policy.fresh_for.total_seconds()
+
     def end(self, copy: Copy, reason: str) -> None:
         """End one session. Neither its cookie nor a request in flight revives it."""
-        self._end(SessionRecord.id == copy.record_id, reason)
+        self._end(reason, SessionRecord.id == copy.record_id)
+
+    def is_alive(self, copy: Copy) -> bool:
+        """Ask the record; a copy may be believed a little longer than it should."""
+        record = self.records.find(copy.id_hash)
+        return bool(record and not record.ended_at and not self.records.is_over(record))
+
+    def require_alive(self, copy: Copy) -> None:
+        """Raise SessionOver in a transaction of a session that ended meanwhile.
+
+        Holds the record, so that nobody ends the session before the transaction does
+        what it is for.
+        """
+        if not self.records.rename(copy.id_hash, id_hash=copy.id_hash):
+            raise SessionOver("You were logged out from elsewhere. Log in again.")
+
+    def end_one(self, copy: Copy, record_id: int, reason: str) -> None:
+        """End one of the person's sessions; raises NotFound when it is not theirs."""
+        with self._database.write():
+            self.require_alive(copy)
+            mine = SessionRecord.user_id == copy.user_id
+            if not self._end(reason, mine, SessionRecord.id == record_id):
+                raise NotFound("There is no such session, or it is over already.")
+
+    def end_others(self, copy: Copy, reason: str) -> int:
+        """End every session of the person but this one; tell how many."""
+        with self._database.write():
+            self.require_alive(copy)
+            mine = SessionRecord.user_id == copy.user_id
+            return self._end(reason, mine, SessionRecord.id != copy.record_id)
 
     def end_all(self, user_id: int, reason: str) -> int:
         """End every session of the person; tell how many."""
-        return self._end(SessionRecord.user_id == user_id, reason)
+        return self._end(reason, SessionRecord.user_id == user_id)
+
+    def end_everybodys(self, reason: str) -> int:
+        """End all sessions there are; tell how many."""
+        return self._end(reason)
+
+    def of_user(self, user_id: int) -> tuple[Sequence[AnyRow], Sequence[AnyRow]]:
+        """Return the person's sessions: those alive, and those over."""
+        return self.records.of_user(user_id)
 
     def purge(self, limit: int) -> int:
         """Forget up to `limit` sessions that were over long ago; tell how many."""
-        past = datetime.now(UTC) - HISTORY
-        old = select(SessionRecord.id).where(SessionRecord.expires_at < past)
-        with self._database.write() as db:
-            ids = list(db.scalars(old.limit(limit)))
-            db.execute(delete(SessionRecord).where(SessionRecord.id.in_(ids)))
-        return len(ids)
+        return self.records.purge(limit)
 
-    def _end(self, condition: Any, reason: str) -> int:
-        alive = select(SessionRecord.id, SessionRecord.id_hash).where(
-            condition, SessionRecord.ended_at.is_(None)
-        )
-        with self._database.write() as db:
-            rows = db.execute(alive).all()
-            db.execute(
-                update(SessionRecord)
-                .where(SessionRecord.id.in_([row.id for row in rows]))
-                .values(ended_at=datetime.now(UTC), end_reason=reason)
-            )
-            for row in rows:
-                self._database.after_commit(partial(self._delete, row.id_hash))
-        return len(rows)
+    def _end(self, reason: str, *conditions: Any) -> int:
+        ended = 0
+        while True:
+            with self._database.write():
+                hashes = self.records.end(reason, *conditions)
+                self._forget(hashes)
+            ended += len(hashes)
+            if len(hashes) < BATCH:
+                return ended
+
+    def _forget(self, hashes: Sequence[str]) -> None:
+        """Delete the copies once what was done to their records is on the disk."""
+
+        def delete() -> None:
+            for id_hash in hashes:
+                self._copies.delete(id_hash)
+
+        self._database.after_commit(delete)
 
     def _is_trusted(self, copy: Copy) -> bool:
-        now = time.time()
-        since = max(self._began, self._store.last_trouble, now - self._trust)
+        now = clock.timestamp()
+        idle = self.records.timeouts(copy.kept).idle.total_seconds()
+        # Looked up often enough for the record to know that it is in use.
+        trust = min(self._trust, idle / 4)
+        since = max(self._copies.believed_since, now - trust)
         return (
             since < copy.checked_at <= now < copy.expires_at
-            and now - copy.last_seen_at < self._idle.total_seconds()
+            and now - copy.last_seen_at < idle
         )
 
     def _resume_from_record(self, id_hash: str, copy: Copy | None) -> Copy | None:
-        record = self._find(id_hash)
-        if record is None or record.ended_at:
+        record = self.records.find(id_hash)
+        if record is None or record.ended_at or self.records.is_over(record):
+            if record and not record.ended_at:
+                with suppress(OperationalError):
+                    self._end("timed out", SessionRecord.id == record.id)
             if copy:
-                self._delete(id_hash)
+                self._copies.delete(id_hash)
             return None
-        now = datetime.now(UTC)
-        if now >= record.expires_at or now - record.last_seen_at >= self._idle:
-            with suppress(OperationalError):
-                self._end(SessionRecord.id == record.id, "timed out")
-            return None
-        fresh = Copy(
-            id_hash=id_hash,
-            record_id=record.id,
-            user_id=record.user_id,
-            last_seen_at=self._touch(record, now),
-            expires_at=record.expires_at.timestamp(),
-            checked_at=now.timestamp(),
-            data=copy.data if copy else {},
-        )
+        fresh = _copy(record, copy.data if copy else {}, id_hash)
+        fresh.last_seen_at = self.records.touch(record).timestamp()
         if copy:
             with suppress(StoreUnavailable):
                 self._replace(fresh, copy)
         else:
             self._add(fresh)
         return fresh
-
-    def _touch(self, record: AnyRow, now: datetime) -> float:
-        """Note that the session is in use, once a minute at most."""
-        if now - record.last_seen_at < min(SEEN_INTERVAL, self._idle / 4):
-            return float(record.last_seen_at.timestamp())
-        try:
-            with self._database.write() as db:
-                db.execute(
-                    update(SessionRecord)
-                    .where(SessionRecord.id == record.id)
-                    .values(last_seen_at=now)
-                )
-        except OperationalError as error:
-            # A full disk is no reason to refuse reading.
-            log.warning("The time a session was seen was not kept: %s", error.orig)
-            return float(record.last_seen_at.timestamp())
-        return now.timestamp()
 
     def _save(self, copy: Copy, data: dict[str, Any]) -> None:
         found: Copy | None = copy
@@ -249,45 +251,41 @@ class Sessions:
             merged = merge(copy.data, data, found.data)
             if self._replace(found.model_copy(update={"data": merged}), found):
                 return
-            found = self._read(copy.id_hash, strict=True)
+            found = self._copies.read(copy.id_hash, strict=True)
         raise StoreUnavailable("the copy of a session kept changing")
-
-    def _find(self, id_hash: str) -> AnyRow | None:
-        with self._database.read() as db:
-            return db.execute(BY_HASH, {"id_hash": id_hash}).first()
-
-    def _read(self, id_hash: str, *, strict: bool = False) -> Copy | None:
-        try:
-            copy = Copy.model_validate(self._store.get(id_hash))
-        except ValidationError:
-            return None
-        except StoreUnavailable:
-            if strict:
-                raise
-            return None
-        return copy if copy.id_hash == id_hash else None
 
     def _add(self, copy: Copy) -> None:
         """Put a missing copy in place; never one of a session that is over."""
-        with suppress(StoreUnavailable):
-            content = copy.model_dump()
-            if not self._store.add(copy.id_hash, content, self._timeout):
-                return
-            # Whoever ended it before this look is seen by it; whoever ends it
-            # afterwards deletes this copy.
-            record = self._find(copy.id_hash)
-            if record is None or record.ended_at:
-                self._delete(copy.id_hash)
+        if not self._copies.add(copy, self._keep_for(copy)):
+            return
+        # Whoever ended it before this look is seen by it; whoever ends it afterwards
+        # deletes this copy.
+        record = self.records.find(copy.id_hash)
+        if record is None or record.ended_at:
+            self._copies.delete(copy.id_hash)
 
     def _replace(self, copy: Copy, expected: Copy) -> bool:
-        return self._store.replace(
-            copy.id_hash, copy.model_dump(), expected.model_dump(), self._timeout
-        )
+        return self._copies.replace(copy, expected, self._keep_for(copy))
 
-    def _delete(self, id_hash: str) -> None:
-        with suppress(StoreUnavailable):
-            self._store.delete(id_hash)
+    def _keep_for(self, copy: Copy) -> int:
+        return int(self.records.timeouts(copy.kept).idle.total_seconds()) + 60
 
-    @property
-    def _timeout(self) -> int:
-        return int(self._idle.total_seconds()) + 60
+
+def _copy(
+    record: AnyRow | SessionRecord, data: dict[str, Any], id_hash: str = ""
+) -> Copy:
+    return Copy(
+        id_hash=id_hash or record.id_hash,
+        record_id=record.id,
+        user_id=record.user_id,
+        last_seen_at=record.last_seen_at.timestamp(),
+        confirmed_at=record.confirmed_at.timestamp(),
+        expires_at=record.expires_at.timestamp(),
+        checked_at=clock.timestamp(),
+        kept=record.kept,
+        data=data,
+    )
+
+
+def _lasting(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if not key.startswith("_")}

@@ -1,0 +1,60 @@
+"""The page of a person's sessions: where they are logged in, and ending that."""
+
+from flask import Blueprint, Flask, flash, render_template
+from werkzeug.wrappers import Response
+
+from webapp.sessions.devices import describe_device
+from webapp.sessions.guard import (
+    LOGIN,
+    current_copy,
+    current_sessions,
+    init_guard,
+    sensitive,
+    session,
+)
+from webapp.sessions.interface import SessionInterface
+from webapp.sessions.service import Sessions
+from webapp.web import go_to
+
+blueprint = Blueprint("sessions", __name__)
+ENDED_HERE = "ended from another session"
+
+
+def init_sessions(app: Flask, sessions: Sessions) -> None:
+    app.session_interface = SessionInterface(app, sessions)
+    init_guard(app)
+    app.register_blueprint(blueprint)
+    app.add_template_filter(describe_device, "device")
+
+
+@blueprint.get("/sessions")
+def index() -> str:
+    copy, sessions = current_copy(), current_sessions()
+    alive, over = sessions.of_user(copy.user_id)
+    return render_template(
+        "sessions/list.html",
+        this_id=copy.record_id,
+        alive=alive,
+        over=over,
+        over_at=sessions.records.over_at,
+    )
+
+
+@blueprint.post("/sessions/<int:record_id>/end")
+@sensitive
+def end(record_id: int) -> Response:
+    copy = current_copy()
+    current_sessions().end_one(copy, record_id, ENDED_HERE)
+    if record_id == copy.record_id:
+        session.forget()
+        return go_to(LOGIN)
+    flash("That session is over: the browser is logged out.")
+    return go_to("sessions.index")
+
+
+@blueprint.post("/sessions/end-others")
+@sensitive
+def end_others() -> Response:
+    ended = current_sessions().end_others(current_copy(), ENDED_HERE)
+    flash(f"{ended} other session{'' if ended == 1 else 's'} ended.")
+    return go_to("sessions.index")
