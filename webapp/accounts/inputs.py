@@ -19,6 +19,7 @@ class NewAccount(BaseModel):
 
     name: Annotated[str, AfterValidator(_check_name)]
     password: str
+    keep: bool = False
 
 
 class Credentials(BaseModel):
@@ -26,3 +27,13 @@ class Credentials(BaseModel):
 
     name: str
     password: str
+    keep: bool = False
+
+
+class NewPassword(BaseModel):
+    """A change of the password."""
+
+    current: str
+    password: str
+    again: str
+    end_others: bool = False

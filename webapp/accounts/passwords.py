@@ -5,19 +5,22 @@ two passes, one lane); 23 ms and no lock on Python meanwhile.
 """
 
 import logging
-import sys
+import secrets
 import unicodedata
-from functools import cache, cached_property
+from base64 import b64encode
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from webapp.accounts.hashing import HashingQueue
 from webapp.errors import Invalid
 
 LONGEST = 1024
+# What a hash from elsewhere or from before may cost to check: 128 MiB, some 100 ms.
+MOST_MEMORY_KIB = 131_072
 KEYBOARD = "1234567890qwertyuiopasdfghjklzxcvbnm"
 PADDING = "0123456789 !?.,-_*#+"
 log = logging.getLogger(__name__)
@@ -26,29 +29,47 @@ log = logging.getLogger(__name__)
 class Passwords:
     """One policy for every door that sets or checks a password."""
 
-    def __init__(self, memory_kib: int, rounds: int, min_length: int) -> None:
+    def __init__(
+        self, memory_kib: int, rounds: int, min_length: int, queue: HashingQueue
+    ) -> None:
+        self._queue = queue
         self._hasher = PasswordHasher(
             time_cost=rounds, memory_cost=memory_kib, parallelism=1
         )
         self._min_length = min_length
+        # What no password belongs to, as costly to check as any other.
+        salt, digest = (b64encode(secrets.token_bytes(16)), b64encode(bytes(32)))
+        self._nobody = (
+            f"$argon2id$v=19$m={memory_kib},t={rounds},p=1"
+            f"${salt.decode().rstrip('=')}${digest.decode().rstrip('=')}"
+        )
 
-    def hash(self, password: str) -> str:
-        return str(_beside_the_loop(self._hasher.hash, _normalize(password)))
+    def hash(self, password: str, source: str, *, is_known: bool = False) -> str:
+        """Hash a new password; raises Busy when too many wait. See HashingQueue."""
+        text = _normalize(password) or ""
+        return self._queue.run(source, self._hasher.hash, text, is_known=is_known)
 
-    def verify(self, password: str, stored: str | None) -> bool:
-        """Tell whether the password belongs to the hash.
+    def verify(
+        self, password: str, stored: str | None, source: str, *, is_known: bool = False
+    ) -> bool:
+        """Tell whether the password belongs to the hash; raises Busy as `hash`.
 
         Without a hash (no such user) it takes the same time and says no.
         """
         if stored and not self._is_payable(stored):
             log.error("A stored password hash costs too much to check; refused.")
             stored = None
-        if len(password) > LONGEST:
-            # Longer than any that can be set: not worth the time to hash it.
-            stored, password = None, ""
+        text = _normalize(password)
+        if text is None or len(text.encode()) > LONGEST:
+            # Not one that can be set; it takes the time of one nevertheless.
+            stored, text = None, ""
         try:
-            matches = _beside_the_loop(
-                self._hasher.verify, stored or self._nobody, _normalize(password)
+            matches = self._queue.run(
+                source,
+                self._hasher.verify,
+                stored or self._nobody,
+                text,
+                is_known=is_known,
             )
         except (Argon2Error, InvalidHashError):
             return False
@@ -59,7 +80,10 @@ class Passwords:
 
     def check_new(self, password: str, user_name: str) -> None:
         """Raise Invalid for a password that must not be chosen."""
-        password = _normalize(password)
+        text = _normalize(password)
+        if text is None:
+            raise Invalid(password=f"Use text, and at most {LONGEST:,} bytes.")
+        password = text
         if len(password) < self._min_length:
             raise Invalid(
                 password=f"Use at least {self._min_length} characters. "
@@ -72,23 +96,29 @@ class Passwords:
         if _is_common(password):
             raise Invalid(password="Too many people use this one. Choose another.")  # noqa: S106
 
-    @cached_property
-    def _nobody(self) -> str:
-        return self._hasher.hash("nobody has this password")
-
     def _is_payable(self, stored: str) -> bool:
         # Whoever can write a row must not be able to stop the process with it.
         try:
-            found = extract_parameters(stored)
+            found = extract_parameters(stored if stored.isascii() else "")
         except InvalidHashError:
             return False
+        ours = self._hasher.memory_cost
         cost = found.memory_cost * found.time_cost * found.parallelism
-        return cost <= 16 * self._hasher.memory_cost * self._hasher.time_cost + 2**20
+        return (
+            found.memory_cost <= max(4 * ours, MOST_MEMORY_KIB)
+            and cost <= 16 * ours * self._hasher.time_cost + MOST_MEMORY_KIB
+        )
 
 
-def _normalize(password: str) -> str:
-    # NIST SP 800-63B-4, 3.1.1.2: the same characters typed on two keyboards are one
-    # password.
+def _normalize(password: str) -> str | None:
+    """Return the password as it is hashed, None for what is no text or far too long.
+
+    NIST SP 800-63B-4, 3.1.1.2: the same characters typed on two keyboards are one
+    password.
+    """
+    # No character has more than 18 in its decomposed form.
+    if len(password) > 18 * LONGEST or any("\ud800" <= c <= "\udfff" for c in password):
+        return None
     return unicodedata.normalize("NFC", password)
 
 
@@ -96,24 +126,28 @@ def _is_name(password: str, name: str) -> bool:
     plain, name = password.casefold(), name.casefold()
     return any(
         core in (name, "holdfast") or core == name * (len(core) // len(name))
-        for core in (plain, plain.strip(PADDING))
-        if core and name
+        for core in _cores(plain)
+        if name
     )
 
 
 def _is_common(password: str) -> bool:
     plain = password.casefold()
     return any(
-        core in _common_passwords() or _is_pattern(core)
-        for core in (plain, plain.strip(PADDING))
-        if core
+        core in _common_passwords() or _is_pattern(core) for core in _cores(plain)
     )
+
+
+def _cores(plain: str) -> set[str]:
+    """Return what is left without what people put around and between words."""
+    letters = "".join(filter(str.isalnum, plain))
+    return {plain, plain.strip(PADDING), letters, letters.strip(PADDING)} - {""}
 
 
 def _is_pattern(text: str) -> bool:
     """Tell whether it is one short piece again and again, a series, or a key row."""
     period = (text + text).find(text, 1)
-    if period < len(text) and (period <= 4 or text[:period] in _common_passwords()):
+    if period < len(text) and (period <= 8 or text[:period] in _common_passwords()):
         return True
     steps = {ord(after) - ord(before) for before, after in pairwise(text)}
     if len(text) > 4 and steps in ({1}, {-1}, {1, -9}, {-1, 9}):
@@ -125,20 +159,3 @@ def _is_pattern(text: str) -> bool:
 def _common_passwords() -> frozenset[str]:
     path = Path(__file__).parent / "common_passwords.txt"
     return frozenset(path.read_text("utf-8").splitlines())
-
-
-def _beside_the_loop(function: Any, *arguments: Any) -> Any:
-    """Call it on a thread of its own where the server is a gevent loop."""
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is None or not monkey.is_module_patched("threading"):
-        return function(*arguments)
-    return _hashing_thread().apply(function, arguments)
-
-
-@cache
-def _hashing_thread() -> Any:
-    # Here, because other servers run without it.
-    from gevent.threadpool import ThreadPool  # noqa: PLC0415
-
-    # One: two would use the second core, and twice the memory, for attackers too.
-    return ThreadPool(1)

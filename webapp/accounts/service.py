@@ -1,25 +1,27 @@
-"""Sign up, authenticate, and what the operator does with accounts."""
+"""Sign up, log in, confirm, change and delete an account; what the operator does."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from webapp.accounts.inputs import Credentials, NewAccount
+from webapp import clock
+from webapp.accounts.authentication import Authentication, Overtaken
+from webapp.accounts.history import PASSWORD_CHANGED, Happening, LastTime
+from webapp.accounts.inputs import Credentials, NewAccount, NewPassword
 from webapp.accounts.models import User
-from webapp.accounts.passwords import Passwords
-from webapp.database import AnyRow, Database
-from webapp.errors import Forbidden, NotFound, Taken, WrongCredentials
-from webapp.sessions.service import Origin, Sessions, Started
+from webapp.cache import CachedValues
+from webapp.database import Database
+from webapp.errors import Busy, Invalid, NotFound, Taken
+from webapp.sessions.copies import Copy
+from webapp.sessions.service import BY_OPERATOR, Origin, Sessions, Started
 
-BY_NAME = select(User.id, User.name, User.password_hash, User.disabled_at).where(
-    User.name_key == bindparam("name_key")
-)
-MISMATCH = "User name and password do not match."
-NAME_OF = select(User.name).where(User.id == bindparam("id"))
+OPERATOR = Origin("", "the operator")
+ALL = select(User.id, User.name, User.created_at, User.disabled_at)
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Account:
 
     id: int
     name: str
-    created_at: datetime | None = None
-    disabled_at: datetime | None = None
+    created_at: datetime
+    disabled_at: datetime | None
 
 
 class Accounts:
@@ -38,91 +40,137 @@ class Accounts:
     def __init__(
         self,
         database: Database,
-        passwords: Passwords,
+        authentication: Authentication,
         sessions: Sessions,
-        *,
-        sign_up_open: bool,
+        cached: CachedValues,
     ) -> None:
         self._database = database
-        self._passwords = passwords
+        self._authentication = authentication
+        self._passwords = authentication.passwords
+        self._history = authentication.history
         self._sessions = sessions
-        self.sign_up_open = sign_up_open
+        self._cached = cached
 
     def sign_up(self, wanted: NewAccount, origin: Origin) -> Started:
-        """Make an account for a visitor and log them in.
+        """Make an account for a visitor and log them in; raises as `create`."""
+        account = self.create(wanted, origin)
+        return self._sessions.start(
+            account.id, origin, kept=wanted.keep, _name=account.name
+        )
 
-        Raises Forbidden when sign-up is closed, else as `create`.
-        """
-        if not self.sign_up_open:
-            raise Forbidden("Sign-up is closed here. Ask the operator for an account.")
-        account = self.create(wanted)
-        return self._sessions.start(account.id, origin, name=account.name)
-
-    def create(self, wanted: NewAccount) -> Account:
-        """Make an account; raises Taken, or Invalid for the password."""
+    def create(self, wanted: NewAccount, origin: Origin = OPERATOR) -> Account:
+        """Make an account; raises Taken, Invalid for the password, TooMany or Busy."""
         self._passwords.check_new(wanted.password, wanted.name)
+        if origin is not OPERATOR:
+            self._authentication.count_sign_up(origin)
         user = User(
             name=wanted.name,
             name_key=wanted.name.lower(),
-            password_hash=self._passwords.hash(wanted.password),
-            created_at=datetime.now(UTC),
+            password_hash=self._passwords.hash(wanted.password, origin.address),
+            created_at=clock.now(),
         )
         try:
             with self._database.write() as db:
                 db.add(user)
                 db.flush()
-                return _account(user)
+                return Account(user.id, user.name, user.created_at, user.disabled_at)
         except IntegrityError as error:
             raise Taken(name="This user name is taken. Choose another.") from error
 
     def log_in(self, given: Credentials, origin: Origin) -> Started:
-        """Authenticate and start a session; raises as `authenticate`."""
-        user = self.authenticate(given)
-        with self._database.write() as db:
-            # The password may have been changed while it was being checked.
-            now = db.execute(BY_NAME, {"name_key": user.name.lower()}).first()
-            if now != user:
-                raise WrongCredentials(MISMATCH)
-            return self._sessions.start(user.id, origin, name=user.name)
+        """Authenticate and start a session; raises as `Authentication.check`."""
+        try:
+            return self._log_in(given, origin)
+        except Overtaken:
+            # Another log-in may have renewed the hash, and the password be right.
+            return self._log_in(given, origin)
 
-    def authenticate(self, given: Credentials) -> AnyRow:
-        """Check user name and password.
+    def _log_in(self, given: Credentials, origin: Origin) -> Started:
+        attempt = self._authentication.check(given.name, given.password, origin)
+        with self._database.write():
+            user = self._authentication.accept(attempt)
+            started = self._sessions.start(
+                user.id, origin, kept=given.keep, _name=user.name
+            )
+        self._authentication.rehash(attempt, given.password)
+        return started
 
-        Raises WrongCredentials in the same time and words for an unknown name and a
-        wrong password, and Forbidden for a disabled account with the right one.
+    def confirm(
+        self, copy: Copy, data: dict[str, Any], password: str, origin: Origin
+    ) -> Started | None:
+        """Check the password again and give the session a new ID.
+
+        None when the session ended meanwhile; raises as `Authentication.check`.
         """
-        user = self._find_row(given.name)
-        stored = user.password_hash if user else None
-        if not self._passwords.verify(given.password, stored) or user is None:
-            raise WrongCredentials(MISMATCH)
-        if user.disabled_at:
-            raise Forbidden("This account is disabled. Ask the operator.")
-        if self._passwords.needs_rehash(user.password_hash):
-            hashed = self._passwords.hash(given.password)
-            with self._database.write() as db:
-                _update(db, user.id, password_hash=hashed)
-            return self.authenticate(given)
-        return user
+        name = self.name_of(copy.user_id)
+        attempt = self._authentication.check(name, password, origin)
+        with self._database.write():
+            self._authentication.accept(attempt)
+            return self._sessions.rotate(copy, data, confirmed=True)
 
-    def _find_row(self, name: str) -> AnyRow | None:
-        with self._database.read() as db:
-            return db.execute(BY_NAME, {"name_key": name.lower()[:33]}).first()
+    def change_password(
+        self, copy: Copy, data: dict[str, Any], new: NewPassword, origin: Origin
+    ) -> Started | None:
+        """Set a new password; the session gets a new ID, the others may end.
+
+        None when the session ended meanwhile. Raises Invalid for the new password,
+        else as `Authentication.check`.
+        """
+        name = self.name_of(copy.user_id)
+        if new.password != new.again:
+            raise Invalid(again="The two are not the same.")
+        self._passwords.check_new(new.password, name)
+        attempt = self._authentication.check(name, new.current, origin)
+        try:
+            hashed = self._passwords.hash(
+                new.password, attempt.source, is_known=attempt.is_known
+            )
+        except Busy:
+            self._authentication.take_back(attempt, was_right=True)
+            raise
+        with self._database.write() as db:
+            user = self._authentication.accept(attempt)
+            started = self._sessions.rotate(copy, data, confirmed=True)
+            if started:
+                _update(db, user.id, password_hash=hashed)
+                self._history.note(db, user.id, PASSWORD_CHANGED, origin)
+                if new.end_others:
+                    self._sessions.end_others(started.copy, PASSWORD_CHANGED)
+            return started
+
+    def delete(self, copy: Copy) -> None:
+        """Delete the person's account and everything they have; nothing comes back.
+
+        Raises SessionOver when the session ended meanwhile.
+        """
+        with self._database.write() as db:
+            self._sessions.require_alive(copy)
+            self._sessions.end_all(copy.user_id, "account deleted")
+            # Entries, sessions and history go with it: ON DELETE CASCADE.
+            db.execute(delete(User).where(User.id == copy.user_id))
+            self._database.after_commit(lambda: self._cached.forget(copy.user_id))
+
+    def export(self, user_id: int) -> Iterator[dict[str, Any]]:
+        account = self.account_of(user_id)
+        yield {"name": account.name, "created_at": account.created_at.isoformat()}
 
     def set_password(self, name: str, password: str) -> None:
         """Set the password and end all the person's sessions."""
         account = self.find(name)
         self._passwords.check_new(password, account.name)
-        hashed = self._passwords.hash(password)
+        hashed = self._passwords.hash(password, OPERATOR.address)
         with self._database.write() as db:
             _update(db, account.id, password_hash=hashed)
-            self._sessions.end_all(account.id, "password changed")
+            self._history.note(db, account.id, PASSWORD_CHANGED, OPERATOR)
+            self._authentication.forgive(name)
+            self._sessions.end_all(account.id, BY_OPERATOR)
 
     def disable(self, name: str) -> None:
         """Refuse log-ins of the person from now on and end all their sessions."""
         account = self.find(name)
         with self._database.write() as db:
-            _update(db, account.id, disabled_at=datetime.now(UTC))
-            self._sessions.end_all(account.id, "by the operator")
+            _update(db, account.id, disabled_at=clock.now())
+            self._sessions.end_all(account.id, BY_OPERATOR)
 
     def enable(self, name: str) -> None:
         account = self.find(name)
@@ -131,31 +179,29 @@ class Accounts:
 
     def find(self, name: str) -> Account:
         """Return the account of that name, whatever its case; raises NotFound."""
-        with self._database.read() as db:
-            row = db.execute(
-                select(User.id, User.name).where(User.name_key == name.lower())
-            ).first()
-        if row is None:
+        user = self._authentication.find(name)
+        if user is None:
             raise NotFound(f"There is no user {name}.")
-        return Account(row.id, row.name)
+        return self.account_of(user.id)
 
     def list_all(self) -> Sequence[Account]:
         with self._database.read() as db:
-            rows = db.execute(
-                select(User.id, User.name, User.created_at, User.disabled_at).order_by(
-                    User.name_key
-                )
-            )
-            return [Account(*row) for row in rows]
+            return [Account(*row) for row in db.execute(ALL.order_by(User.name_key))]
 
     def name_of(self, user_id: int) -> str:
+        return self.account_of(user_id).name
+
+    def last_time(self, copy: Copy) -> LastTime | None:
+        """Return the log-in before this session's; None for the first one."""
+        return self._history.last_time(copy.user_id, copy.record_id)
+
+    def history_of(self, user_id: int) -> Sequence[Happening]:
+        return self._history.of_user(user_id)
+
+    def account_of(self, user_id: int) -> Account:
         with self._database.read() as db:
-            return db.execute(NAME_OF, {"id": user_id}).scalar_one()
+            return Account(*db.execute(ALL.where(User.id == user_id)).one())
 
 
 def _update(db: Session, user_id: int, **columns: object) -> None:
     db.execute(update(User).where(User.id == user_id).values(**columns))
-
-
-def _account(user: User) -> Account:
-    return Account(user.id, user.name, user.created_at, user.disabled_at)

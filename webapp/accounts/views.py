@@ -1,38 +1,59 @@
-"""The pages to sign up, log in and log out, and the name on every page."""
+"""The pages to sign up, log in, log out and confirm, and the name on every page."""
+
+from typing import Any
 
 from flask import (
     Blueprint,
     Flask,
     current_app,
+    flash,
     redirect,
     render_template,
     request,
     url_for,
 )
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from webapp.accounts.inputs import Credentials, NewAccount
 from webapp.accounts.service import Accounts
-from webapp.errors import Forbidden, Invalid, WrongCredentials
-from webapp.sessions.guard import origin, public, session
-from webapp.sessions.service import Sessions, Started
-from webapp.web import is_own_page, parse
+from webapp.errors import (
+    Busy,
+    Forbidden,
+    Invalid,
+    NotFound,
+    NotFresh,
+    TooMany,
+    WrongCredentials,
+)
+from webapp.sessions.devices import describe_device
+from webapp.sessions.guard import (
+    check_form_token,
+    current_copy,
+    current_sessions,
+    is_sensitive,
+    origin,
+    public,
+    session,
+)
+from webapp.sessions.service import Started
+from webapp.web import Answer, go_to, is_own_page, own_address, parse, refuse
 
 blueprint = Blueprint("accounts", __name__)
 
+REFUSALS = (Invalid, WrongCredentials, Forbidden, TooMany, Busy)
 SEE_OTHER = 303
-Answer = str | tuple[str, int] | Response
 
 
-def init_accounts(app: Flask, accounts: Accounts) -> None:
+def init_accounts(app: Flask, accounts: Accounts, *, sign_up_open: bool) -> None:
     app.extensions["accounts"] = accounts
     app.register_blueprint(blueprint)
+    app.register_error_handler(NotFresh, ask_again)
     app.context_processor(
-        lambda: {
-            "user_name": current_user_name(),
-            "sign_up_open": accounts.sign_up_open,
-        }
+        lambda: {"user_name": current_user_name(), "sign_up_open": sign_up_open}
     )
+    app.config["SIGN_UP_OPEN"] = sign_up_open
 
 
 @blueprint.get("/signup")
@@ -46,13 +67,16 @@ def signup() -> Answer:
 @blueprint.post("/signup")
 @public
 def do_signup() -> Answer:
+    if not current_app.config["SIGN_UP_OPEN"]:
+        raise Forbidden("Sign-up is closed here. Ask the operator for an account.")
     try:
         wanted = parse(NewAccount, request.form)
-        started = _accounts().sign_up(wanted, origin())
+        started = current_accounts().sign_up(wanted, origin())
     except Invalid as error:
-        form = {"name": request.form.get("name", "")}
-        page = render_template("accounts/signup.html", form=form, errors=error.fields)
-        return page, error.status
+        return refuse(error, "accounts/signup.html", form=_typed(), errors=error.fields)
+    except (TooMany, Busy) as error:
+        errors = {"password": str(error)}
+        return refuse(error, "accounts/signup.html", form=_typed(), errors=errors)
     return _let_in(started)
 
 
@@ -68,57 +92,136 @@ def login() -> Answer:
 @public
 def do_login() -> Answer:
     try:
-        started = _accounts().log_in(parse(Credentials, request.form), origin())
-    except (Invalid, WrongCredentials, Forbidden) as error:
-        form = {"name": request.form.get("name", "")}
-        message = (
-            "Enter your user name and your password."
-            if isinstance(error, Invalid)
-            else str(error)
-        )
-        page = render_template("accounts/login.html", form=form, error=message)
-        return page, error.status
-    return _let_in(started)
+        given = parse(Credentials, request.form)
+        started = current_accounts().log_in(given, origin())
+    except REFUSALS as error:
+        message = str(error)
+        if isinstance(error, Invalid):
+            message = "Enter your user name and your password."
+        return refuse(error, "accounts/login.html", form=_typed(), error=message)
+    answer = _let_in(started)
+    _tell_last_time(started)
+    return answer
 
 
 @blueprint.post("/logout")
 @public
 def logout() -> Response:
+    check_form_token()
     if session.copy_at_open:
-        _sessions().end(session.copy_at_open, "logged out")
+        current_sessions().end(session.copy_at_open, "logged out")
         session.forget()
-    answer = redirect(url_for("accounts.login", notice="logged-out"), SEE_OTHER)
+    answer = go_to("accounts.login", notice="logged-out")
     answer.headers["Clear-Site-Data"] = '"cache", "storage"'
     return answer
+
+
+@blueprint.get("/confirm")
+def confirm() -> str:
+    return render_template("accounts/confirm.html", act="", typed={}, error=None)
+
+
+@blueprint.post("/confirm")
+def do_confirm() -> Answer:
+    """Check the password, then go on with the act that asked for it."""
+    password = request.form.get("confirm_password", "")
+    try:
+        started = current_accounts().confirm(
+            current_copy(), dict(session), password, origin()
+        )
+    except REFUSALS as error:
+        message = str(error)
+        if isinstance(error, WrongCredentials):
+            message = "That is not your password."
+        page = {"act": request.form.get("act", ""), "typed": _typed()}
+        return refuse(error, "accounts/confirm.html", error=message, **page)
+    if not go_on_as(started):
+        return go_to("accounts.login")
+    return _go_on(request.form.get("act", ""))
+
+
+def ask_again(error: NotFresh) -> Answer:
+    """Answer a sensitive act by asking for the password; keep what was typed."""
+    if request.method == "GET":
+        return go_to("accounts.confirm", next=own_address())
+    page = {"act": request.path, "typed": _typed(), "error": None}
+    return refuse(error, "accounts/confirm.html", **page)
+
+
+def go_on_as(started: Started | None) -> bool:
+    """Take over the session's new ID; tell whether it is still alive."""
+    if started is None:
+        session.step_back()
+        return False
+    session.become(started)
+    return True
+
+
+def current_accounts() -> Accounts:
+    return current_app.extensions["accounts"]  # type: ignore[no-any-return]
 
 
 def current_user_name() -> str | None:
     """Return the logged-in name; asks the records only when the copy lost it."""
     if session.user_id is None:
         return None
-    name = session.get("name")
+    name = session.get("_name")
     if not isinstance(name, str):
-        name = session["name"] = _accounts().name_of(session.user_id)
+        try:
+            name = session["_name"] = current_accounts().name_of(session.user_id)
+        except SQLAlchemyError:
+            # The page that says so needs no name.
+            return "Your account"
     return name
 
 
 def _let_in(started: Started) -> Response:
     """Put the browser into its new session; the one it had is over."""
     if session.copy_at_open:
-        _sessions().end(session.copy_at_open, "replaced")
+        current_sessions().end(session.copy_at_open, "replaced")
         session.forget()
     session.become(started)
     return redirect(_next_page(), SEE_OTHER)
 
 
+def _tell_last_time(started: Started) -> None:
+    last = current_accounts().last_time(started.copy)
+    if last is None:
+        return
+    words = (
+        f"You last logged in on {last.at:%Y-%m-%d at %H:%M} UTC with "
+        f"{describe_device(last.user_agent)} from {last.address}."
+    )
+    if last.failures_since:
+        times = "once" if last.failures_since == 1 else f"{last.failures_since} times"
+        words += f" Since then a wrong password was tried {times}."
+    flash(words)
+
+
+def _go_on(act: str) -> Answer:
+    """Do the act the person was asked to confirm, with the form as it came again."""
+    adapter = current_app.url_map.bind_to_environ(request.environ)
+    try:
+        endpoint, arguments = adapter.match(act, method="POST") if act else ("", {})
+    except HTTPException as error:
+        raise NotFound("There is nothing to go on with.") from error
+    if not endpoint:
+        return redirect(_next_page(), SEE_OTHER)
+    if not is_sensitive(endpoint):
+        raise Forbidden("Only what needs your password can be confirmed.")
+    view: Any = current_app.view_functions[endpoint]
+    return view(**arguments)  # type: ignore[no-any-return]
+
+
+def _typed() -> dict[str, str]:
+    """Return what was typed but passwords and tokens, to be shown again."""
+    return {
+        name: value
+        for name, value in request.form.items()
+        if "password" not in name and name not in ("form_token", "current", "again")
+    }
+
+
 def _next_page() -> str:
     wanted = request.values.get("next", "")
     return wanted if is_own_page(wanted) else url_for("entries.index")
-
-
-def _accounts() -> Accounts:
-    return current_app.extensions["accounts"]  # type: ignore[no-any-return]
-
-
-def _sessions() -> Sessions:
-    return current_app.session_interface.sessions  # type: ignore[attr-defined, no-any-return]

@@ -7,14 +7,20 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
+from config.settings import RefusedToStart
 from webapp.accounts.inputs import NewAccount
 from webapp.accounts.service import Accounts
-from webapp.database import REVISION, Database
+from webapp.database import REVISION, Database, write_migration
 from webapp.errors import HoldfastError
+from webapp.ops.upkeep import Upkeep
 from webapp.ops.views import blueprint
+from webapp.sessions.devices import describe_device
+from webapp.sessions.guard import current_sessions
+from webapp.sessions.service import BY_OPERATOR
 from webapp.web import parse
 
 user = AppGroup("user", help="Make, list and change accounts.")
+session = AppGroup("session", help="See and end who is logged in.")
 db = AppGroup("db", help="Look after the database.")
 
 password_option = click.password_option(
@@ -26,6 +32,7 @@ def init_ops(app: Flask, database: Database) -> None:
     app.extensions["database"] = database
     app.register_blueprint(blueprint)
     app.cli.add_command(user)
+    app.cli.add_command(session)
     app.cli.add_command(db)
 
 
@@ -79,6 +86,47 @@ def set_password(name: str, password: str) -> None:
     click.echo(f"Password of {name} changed; all sessions ended.")
 
 
+@session.command("list")
+@click.argument("name")
+def list_sessions(name: str) -> None:
+    """List the browsers in which a person is logged in."""
+    with _explaining():
+        account = _accounts().find(name)
+    alive, _ = current_sessions().of_user(account.id)
+    for row in alive:
+        device = describe_device(row.user_agent)
+        times = f"{row.created_at:%Y-%m-%d %H:%M}  {row.last_seen_at:%Y-%m-%d %H:%M}"
+        click.echo(f"{row.id:8}  {device:32}  {row.address:40}  {times}")
+    click.echo(f"{_count(len(alive))}: number, browser, address, signed in, last seen.")
+
+
+@session.command("end")
+@click.argument("name", required=False)
+@click.option("--all", "everybodys", is_flag=True, help="The sessions of everybody.")
+def end_sessions(name: str | None, everybodys: bool) -> None:
+    """End all sessions of a person, or of everybody with --all."""
+    if bool(name) == everybodys:
+        raise click.UsageError("Give a user name, or --all.")
+    with _explaining():
+        if name:
+            account = _accounts().find(name)
+            ended = current_sessions().end_all(account.id, BY_OPERATOR)
+        else:
+            ended = current_sessions().end_everybodys(BY_OPERATOR)
+    click.echo(f"Ended {_count(ended)}.")
+
+
+@session.command("purge")
+def purge_sessions() -> None:
+    """Remove what expired now; done a little at a time by the server as well."""
+    upkeep: Upkeep = current_app.extensions["upkeep"]
+    click.echo(f"Removed {upkeep.purge_all():,} expired copies and records.")
+
+
+def _count(sessions: int) -> str:
+    return f"{sessions:,} session" + ("" if sessions == 1 else "s")
+
+
 @db.command("upgrade")
 def upgrade() -> None:
     """Bring the tables to this release; done at every start as well."""
@@ -87,13 +135,28 @@ def upgrade() -> None:
     click.echo(f"The database is at revision {REVISION}.")
 
 
+@db.command("migrate")
+@click.argument("message")
+def migrate(message: str) -> None:
+    """Write a migration for what you changed in the models (in development)."""
+    database: Database = current_app.extensions["database"]
+    with _explaining():
+        file = write_migration(database.engine, message)
+    if file:
+        click.echo(f"Wrote {file}. Read it, then set REVISION in webapp/database.py.")
+    else:
+        click.echo("The tables are as the models say; nothing to write.")
+
+
 @contextmanager
 def _explaining() -> Iterator[None]:
     """Turn an error raised on purpose into one line and exit status 1."""
     try:
         yield
-    except HoldfastError as error:
+    except (HoldfastError, RefusedToStart) as error:
         raise click.ClickException(str(error)) from error
+    except UnicodeEncodeError as error:
+        raise click.ClickException("What was given is not text.") from error
 
 
 def _accounts() -> Accounts:

@@ -1,24 +1,27 @@
 """Removes what is over, a little at a time, after an answer was sent."""
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Sequence
 
 from flask import Flask, Response
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.errors import StoreUnavailable
 
 # One step looks at this many files or rows: 4 ms on a file store, 20 ms at most.
 STEP = 100
-PAUSE = 10.0
+PAUSE = 2.0
+EVERYTHING = 1_000_000_000
 
+Purge = Callable[[int], int]
 log = logging.getLogger(__name__)
 
 
-def init_upkeep(app: Flask, purges: Sequence[Callable[[int], int]]) -> None:
+def init_upkeep(app: Flask, stores: Sequence[Purge], records: Sequence[Purge]) -> None:
     """Purge in turn, at most one step every PAUSE seconds, when somebody was served."""
-    upkeep = Upkeep(purges)
+    upkeep = app.extensions["upkeep"] = Upkeep(stores, records)
 
     @app.after_request
     def take_care(response: Response) -> Response:
@@ -30,9 +33,10 @@ def init_upkeep(app: Flask, purges: Sequence[Callable[[int], int]]) -> None:
 class Upkeep:
     """Whose turn it is, and when."""
 
-    def __init__(self, purges: Sequence[Callable[[int], int]]) -> None:
-        self._purges = purges
-        self._turn = 0
+    def __init__(self, stores: Sequence[Purge], records: Sequence[Purge]) -> None:
+        self._stores = stores
+        self._records = records
+        self._turns = itertools.cycle([*stores, *records])
         self._next = time.monotonic() + PAUSE
 
     def is_due(self) -> bool:
@@ -40,9 +44,16 @@ class Upkeep:
 
     def step(self) -> None:
         self._next = time.monotonic() + PAUSE
-        purge = self._purges[self._turn % len(self._purges)]
-        self._turn += 1
+        purge = next(self._turns)
         try:
             purge(STEP)
-        except (StoreUnavailable, DBAPIError) as error:
+        except (StoreUnavailable, SQLAlchemyError) as error:
             log.warning("Nothing was purged this time: %s", error)
+
+    def purge_all(self) -> int:
+        """Remove everything that is over, in steps; tell how much that was."""
+        removed = sum(purge(EVERYTHING) for purge in self._stores)
+        for purge in self._records:
+            while step := purge(STEP):
+                removed += step
+        return removed

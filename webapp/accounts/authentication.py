@@ -1,0 +1,175 @@
+"""Check a password: the one door for log-in, confirmation and change of the password.
+
+Limits come before hashing. A try is counted, and noted in the person's history, as a
+failed one before the password is looked at, and taken back when it was right: many at
+once get no further than one after the other, and a known name takes no longer than an
+unknown one.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.orm import Session
+
+from webapp.accounts.history import WRONG_PASSWORD, History
+from webapp.accounts.inputs import USER_NAME
+from webapp.accounts.models import User
+from webapp.accounts.passwords import Passwords
+from webapp.database import AnyRow, Database
+from webapp.errors import Busy, Forbidden, WrongCredentials
+from webapp.limits import Key, Limits
+from webapp.sessions.records import Records
+from webapp.sessions.service import Origin
+
+MISMATCH = "User name and password do not match."
+
+BY_NAME = select(User.id, User.name, User.password_hash, User.disabled_at).where(
+    User.name_key == bindparam("name_key")
+)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A try that has been counted. `user` is None for a name that nobody has."""
+
+    user: AnyRow | None
+    keys: Sequence[Key]
+    event_id: int | None
+    source: str
+    is_known: bool
+
+
+class Overtaken(WrongCredentials):
+    """The account was changed while the password was being checked."""
+
+
+class Authentication:
+    """Who may try, whether it was right, and what is noted of it."""
+
+    def __init__(
+        self,
+        database: Database,
+        passwords: Passwords,
+        limits: Limits,
+        history: History,
+        records: Records,
+    ) -> None:
+        self._database = database
+        self.passwords = passwords
+        self._limits = limits
+        self.history = history
+        self._records = records
+
+    def check(self, name: str, password: str, origin: Origin) -> Attempt:
+        """Check user name and password; `accept` the attempt in a transaction.
+
+        Raises TooMany, Busy, and WrongCredentials in the same time and words for an
+        unknown name and a wrong password; Forbidden for a disabled account when the
+        password was right.
+        """
+        attempt = self._begin(name, origin)
+        user = attempt.user
+        try:
+            matches = self.passwords.verify(
+                password,
+                user.password_hash if user else None,
+                attempt.source,
+                is_known=attempt.is_known,
+            )
+        except Busy:
+            self.take_back(attempt)
+            raise
+        if not matches or user is None:
+            raise WrongCredentials(MISMATCH)
+        if user.disabled_at:
+            raise Forbidden("This account is disabled. Ask the operator.")
+        return attempt
+
+    def accept(self, attempt: Attempt) -> AnyRow:
+        """Take the attempt back, for it was right; return the user.
+
+        To be called in the transaction that lets them in. Raises Overtaken when
+        password or account were changed while the password was being checked.
+        """
+        user = attempt.user
+        if user is None or self.find(user.name) != user:
+            raise Overtaken(MISMATCH)
+        self.take_back(attempt, was_right=True)
+        return user
+
+    def rehash(self, attempt: Attempt, password: str) -> None:
+        """Hash a right password anew when the parameters have changed since."""
+        user = attempt.user
+        if user is None or not self.passwords.needs_rehash(user.password_hash):
+            return
+        try:
+            hashed = self.passwords.hash(
+                password, attempt.source, is_known=attempt.is_known
+            )
+        except Busy:
+            return  # The next log-in will do.
+        with self._database.write() as db:
+            db.execute(
+                update(User)
+                .where(User.id == user.id, User.password_hash == user.password_hash)
+                .values(password_hash=hashed)
+            )
+
+    def count_sign_up(self, origin: Origin) -> None:
+        """Raise TooMany when too many accounts were made from one address."""
+        key = Key("sign-up", network_of(origin.address))
+        self._limits.take([key], lambda _db: None)
+
+    def forgive(self, name: str) -> None:
+        """Let strangers' browsers try this account again at once."""
+        self._limits.give_back([Key("account", name.lower())])
+
+    def find(self, name: str) -> AnyRow | None:
+        """Return the user of that name, whatever its case."""
+        if not USER_NAME.fullmatch(name):
+            return None
+        with self._database.read() as db:
+            return db.execute(BY_NAME, {"name_key": name.lower()}).first()
+
+    def _begin(self, name: str, origin: Origin) -> Attempt:
+        user = self.find(name)
+        user_id = user.id if user else 0
+        network = network_of(origin.address)
+        device = origin.device_hash
+        is_known = bool(device) and self._records.knows_device(user_id, device)
+        if is_known:
+            keys = [Key("device", f"{user_id}:{device}")]
+            source = device
+        else:
+            keys = [Key("account", name.lower()), Key("source", network)]
+            keys.append(Key("everyone"))
+            source = network
+
+        def note(db: Session) -> int | None:
+            if user is None:
+                return None
+            return self.history.note(db, user.id, WRONG_PASSWORD, origin)
+
+        event_id = self._limits.take(keys, note)
+        return Attempt(user, keys, event_id, source, is_known)
+
+    def take_back(self, attempt: Attempt, *, was_right: bool = False) -> None:
+        """Uncount an attempt that was right, or that nobody could look at."""
+        with self._database.write():
+            self._limits.give_back(attempt.keys, was_right=was_right)
+            if attempt.event_id:
+                self.history.erase(attempt.event_id)
+
+
+def network_of(address: str) -> str:
+    """Return what one person has: an IPv4 address, or the /64 of an IPv6 one."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:45]
+    if isinstance(parsed, ipaddress.IPv6Address):
+        mapped = parsed.ipv4_mapped
+        return str(mapped or ipaddress.ip_network((parsed, 64), strict=False))
+    return address

@@ -1,0 +1,201 @@
+"""Named limits on what somebody may try, kept in the database: they survive a restart.
+
+Each try is counted before the work it asks for, so that a hundred at once are no more
+than a hundred one after the other; what succeeded is given back.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from sqlalchemy import String, delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from config.kinds import Rate
+from webapp import clock
+from webapp.database import Database, Model, UtcDateTime
+from webapp.errors import TooMany
+
+# A browser comes back to a fresh allowance after a day without a failure.
+DELAY_FORGOTTEN = timedelta(days=1)
+REMEMBERED = timedelta(seconds=1)
+MOST_REMEMBERED = 10_000
+FIRST_DELAY = timedelta(seconds=1)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Delay:
+    """So many at once; each one after them waits twice as long as the one before."""
+
+    free: int
+    longest: timedelta
+
+
+class LimitRecord(Model):
+    """How far one limit is used up for one key."""
+
+    __tablename__ = "limits"
+
+    key_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tries: Mapped[int]
+    # Delay: when the next try may be. Rate: when all will have been made up for.
+    free_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+@dataclass(frozen=True)
+class Key:
+    """One limit for one person, address or whatever it is counted by."""
+
+    limit: str
+    of: str = ""
+
+    @property
+    def hash(self) -> str:
+        """Name the row; what people typed as a user name may be a password."""
+        return hashlib.sha256(f"{self.limit}:{self.of}".encode()).hexdigest()
+
+
+class Limits:
+    """All limits of the application; `table` has each by its name."""
+
+    def __init__(self, database: Database, table: Mapping[str, Rate | Delay]) -> None:
+        self._database = database
+        self._table = table
+        # What was refused lately, so that a flood costs little.
+        self._refused: dict[str, tuple[datetime, datetime]] = {}
+
+    def check(self, keys: Sequence[Key]) -> None:
+        """Raise TooMany when one of the keys is used up; writes nothing."""
+        hashes = [key.hash for key in keys]
+        self._check_remembered(keys, hashes)
+        statement = select(LimitRecord.key_hash, LimitRecord.free_at).where(
+            LimitRecord.key_hash.in_(hashes)
+        )
+        with self._database.read() as db:
+            found = {row.key_hash: row.free_at for row in db.execute(statement)}
+        now = clock.now()
+        for key in keys:
+            if free_at := found.get(key.hash):
+                self._refuse_early(key, free_at, now)
+
+    def _check_remembered(self, keys: Sequence[Key], hashes: Sequence[str]) -> None:
+        """Refuse again without asking the database what it has just said."""
+        now = clock.now()
+        for key, key_hash in zip(keys, hashes, strict=True):
+            free_at, believed_until = self._refused.get(key_hash, (now, now))
+            wait = self._wait(key, free_at, now)
+            if believed_until > now and wait > timedelta(0):
+                raise _too_many(wait)
+
+    def take(self, keys: Sequence[Key], beside: Callable[[Session], T]) -> T:
+        """Count one try for each key, or none and raise TooMany.
+
+        `beside` is called in the same transaction; what it returns is returned.
+        """
+        self.check(keys)
+        try:
+            return self._take(keys, beside)
+        except IntegrityError:
+            # Another process was the first to count for a key; now there is a row.
+            return self._take(keys, beside)
+
+    def _take(self, keys: Sequence[Key], beside: Callable[[Session], T]) -> T:
+        with self._database.write() as db:
+            now = clock.now()
+            # In one order: two who take the same keys never wait for each other.
+            for key in sorted(keys, key=lambda key: key.hash):
+                record = _find(db, key, now)
+                self._refuse_early(key, record.free_at, now)
+                record.tries += 1
+                self._count(self._table[key.limit], record, now)
+            db.flush()
+            return beside(db)
+
+    def give_back(self, keys: Sequence[Key], *, was_right: bool = True) -> None:
+        """Uncount a try; after one that was right a Delay starts anew."""
+        with self._database.write() as db:
+            for key in sorted(keys, key=lambda key: key.hash):
+                self._refused.pop(key.hash, None)
+                limit = self._table[key.limit]
+                record = db.get(LimitRecord, key.hash, with_for_update=True)
+                if record is None:
+                    continue
+                record.tries -= 1
+                if not isinstance(limit, Delay):
+                    record.free_at -= limit.period / limit.burst
+                else:
+                    record.free_at = clock.now()
+                    record.tries *= not was_right
+                if not record.tries:
+                    db.delete(record)
+
+    def purge(self, limit: int) -> int:
+        """Forget up to `limit` records that hold nobody back any more."""
+        over = select(LimitRecord.key_hash).where(LimitRecord.expires_at < clock.now())
+        with self._database.write() as db:
+            hashes = list(db.scalars(over.limit(limit)))
+            db.execute(delete(LimitRecord).where(LimitRecord.key_hash.in_(hashes)))
+        return len(hashes)
+
+    def _refuse_early(self, key: Key, free_at: datetime, now: datetime) -> None:
+        wait = self._wait(key, free_at, now)
+        if wait > timedelta(0):
+            if len(self._refused) >= MOST_REMEMBERED:
+                self._refused.clear()
+            self._refused[key.hash] = (free_at, now + REMEMBERED)
+            raise _too_many(wait)
+
+    def _wait(self, key: Key, free_at: datetime, now: datetime) -> timedelta:
+        limit = self._table[key.limit]
+        if _is_ahead(limit, free_at, now):
+            return timedelta(0)
+        if isinstance(limit, Delay):
+            return free_at - now
+        # Generic cell rate algorithm: a try fits while what is not yet made up for,
+        # and this one, are together no more than the burst.
+        return free_at - now - limit.period / limit.burst * (limit.burst - 1)
+
+    def _count(self, limit: Rate | Delay, record: LimitRecord, now: datetime) -> None:
+        if isinstance(limit, Delay):
+            record.free_at = now + _delay(limit, record.tries)
+            record.expires_at = record.free_at + DELAY_FORGOTTEN
+        else:
+            is_ahead = _is_ahead(limit, record.free_at, now)
+            start = now if is_ahead else max(record.free_at, now)
+            record.free_at = start + limit.period / limit.burst
+            record.expires_at = record.free_at
+
+
+def _find(db: Session, key: Key, now: datetime) -> LimitRecord:
+    record = db.get(LimitRecord, key.hash, with_for_update=True)
+    if record is None:
+        record = LimitRecord(key_hash=key.hash, tries=0, free_at=now, expires_at=now)
+        db.add(record)
+    elif record.expires_at < now:
+        record.tries, record.free_at = 0, now
+    return record
+
+
+def _delay(limit: Delay, tries: int) -> timedelta:
+    if tries < limit.free:
+        return timedelta(0)
+    # 2**30 s is longer than any delay that can be set.
+    doublings = min(tries - limit.free, 30)
+    return min(FIRST_DELAY * float(2**doublings), limit.longest)
+
+
+def _is_ahead(limit: Rate | Delay, free_at: datetime, now: datetime) -> bool:
+    """Tell whether it can only be from a clock that was ahead, rounding left aside."""
+    longest = limit.longest if isinstance(limit, Delay) else limit.period
+    return free_at - now > longest + timedelta(seconds=1)
+
+
+def _too_many(wait: timedelta) -> TooMany:
+    return TooMany(math.ceil(wait.total_seconds()))
