@@ -9,6 +9,8 @@ import re
 
 from werkzeug.routing import BaseConverter, ValidationError
 
+from webapp.entries.inputs import is_legal_key
+
 UNSAFE = re.compile(r"[~/\\%]")
 ESCAPED = re.compile(r"~([0-9A-F]{2})")
 # Paths of pages, and the two names that browsers resolve away.
@@ -22,7 +24,7 @@ class EntryKey(BaseConverter):
 
     def to_python(self, value: str) -> str:
         key = ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)
-        if escape_key(key) != value:
+        if escape_key(key) != value or not is_legal_key(key):
             raise ValidationError
         return key
 

@@ -17,6 +17,14 @@ from webapp.entries.models import KEY_LENGTH
 Kind = Literal["text", "json"]
 
 
+def is_legal_key(key: str) -> bool:
+    """Tell whether an entry can have this key."""
+    try:
+        return bool(_check_key(key))
+    except ValueError:
+        return False
+
+
 def _check_key(key: str) -> str:
     if not key:
         raise ValueError("Give it a key.")
@@ -44,15 +52,19 @@ def explain_json(text: str) -> str | None:
         reason, separator, place = str(error).rpartition(" at line ")
         if not separator:
             return f"This is not JSON: {error}."
-        line, _, byte = place.partition(" column ")
-        column = _count_characters(text, int(line), int(byte))
+        line, column = _count_characters(text, *map(int, place.split(" column ")))
         return f"This is not JSON: {reason} at line {line}, column {column}."
     return None
 
 
-def _count_characters(text: str, line: int, byte: int) -> int:
-    content = text.encode().split(b"\n")[line - 1]
-    return len(content[: max(byte - 1, 0)].decode(errors="ignore")) + 1
+def _count_characters(text: str, line: int, byte: int) -> tuple[int, int]:
+    """Return line and column in characters, as people count them, from 1."""
+    lines = text.encode().split(b"\n")
+    if byte == 0 and line > 1:
+        # The end of a line where none may be is reported as the start of the next.
+        line, byte = line - 1, len(lines[line - 2]) + 1
+    before = lines[line - 1][: max(byte - 1, 0)]
+    return line, len(before.decode(errors="ignore")) + 1
 
 
 class NewValue(BaseModel):
@@ -74,9 +86,17 @@ class NewEntry(NewValue):
     key: Annotated[str, AfterValidator(_check_key)]
 
 
+def _check_search(words: str) -> str:
+    if "\0" in words:
+        raise ValueError("No key and no value has a NUL character in it.")
+    return words
+
+
 class ListQuery(BaseModel):
     """Which part of the list: a search, and the entry it goes on from."""
 
-    q: Annotated[str, StringConstraints(max_length=KEY_LENGTH)] = ""
+    q: Annotated[
+        str, StringConstraints(max_length=KEY_LENGTH), AfterValidator(_check_search)
+    ] = ""
     before: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     after: Annotated[int, Field(ge=1, lt=2**63)] | None = None

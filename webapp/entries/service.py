@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, bindparam, func, or_, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.cache import CachedValues
@@ -28,6 +29,22 @@ LIST = select(
     Entry.size,
     Entry.updated_at,
 ).where(MINE)
+FIRST = LIST.order_by(Entry.id.desc()).limit(PAGE + 1)
+TOTALS = select(Usage.entries, Usage.size).where(Usage.user_id == bindparam("user_id"))
+RECENT = select(func.count()).where(MINE, Entry.updated_at >= bindparam("since"))
+EXPORT = (
+    select(
+        Entry.id,
+        Entry.key,
+        Entry.kind,
+        Entry.value,
+        Entry.created_at,
+        Entry.updated_at,
+    )
+    .where(MINE, Entry.id > bindparam("last"))
+    .order_by(Entry.id)
+    .limit(PAGE)
+)
 VERSION = select(Usage.version).where(Usage.user_id == bindparam("user_id"))
 
 
@@ -64,11 +81,10 @@ class Figures:
 class Changed(HoldfastError):
     """The entry is not what the writer saw: `entry` is what it is now, None if gone."""
 
-    status = Taken.status
-
     def __init__(self, entry: Entry | None) -> None:
         super().__init__("This entry was changed elsewhere in the meantime.")
         self.entry = entry
+        self.status = Taken.status if entry else NotFound.status
 
 
 class Entries:
@@ -86,14 +102,20 @@ class Entries:
     def create(self, user_id: int, new: NewEntry) -> Entry:
         """Keep a value under a new key; raises Taken, TooLarge or QuotaReached."""
         self._check_size(new)
+        try:
+            return self._create(user_id, new)
+        except IntegrityError:
+            # Another process was first, with this key or with any.
+            return self._create(user_id, new)
+
+    def _create(self, user_id: int, new: NewEntry) -> Entry:
         with self._writing(user_id) as (db, usage):
             if _find(db, user_id, new.key):
                 raise Taken(key="You have an entry with this key already.")
             now = datetime.now(UTC)
             entry = Entry(user_id=user_id, key=new.key, size=0, created_at=now)
-            self._fill(entry, usage, new)
             usage.entries += 1
-            self._check_quota(usage)
+            self._fill(entry, usage, new)
             db.add(entry)
             return _detach(db, entry)
 
@@ -103,11 +125,10 @@ class Entries:
         with self._writing(user_id) as (db, usage):
             entry = _find_version(db, user_id, key, version)
             self._fill(entry, usage, new)
-            self._check_quota(usage)
             return _detach(db, entry)
 
     def delete(self, user_id: int, key: str, version: int) -> None:
-        """Delete the entry that had this version; raises Changed when it has not."""
+        """Delete the entry that had this version; raises Changed or NotFound."""
         with self._writing(user_id) as (db, usage):
             entry = _find_version(db, user_id, key, version)
             usage.entries -= 1
@@ -128,15 +149,9 @@ class Entries:
         The ends of a page are entries, not counts: what is added, changed or deleted
         meanwhile never makes another entry appear twice or not at all.
         """
-        statement = _search(query.q)
-        if query.after:
-            statement = statement.where(Entry.id > query.after).order_by(Entry.id)
-        elif query.before:
-            statement = statement.where(Entry.id < query.before)
-        if not query.after:
-            statement = statement.order_by(Entry.id.desc())
+        statement = _part(query)
         with self._database.read() as db:
-            rows = db.execute(statement.limit(PAGE + 1), {"user_id": user_id}).all()
+            rows = db.execute(statement, {"user_id": user_id}).all()
         more, rows = len(rows) > PAGE, rows[:PAGE]
         if query.after:
             rows = rows[::-1]
@@ -150,14 +165,30 @@ class Entries:
 
     def figures(self, user_id: int) -> Figures:
         week = datetime.now(UTC) - timedelta(days=7)
-        recent = select(func.count()).where(MINE, Entry.updated_at >= week)
-        totals = select(Usage.entries, Usage.size).where(
-            Usage.user_id == bindparam("user_id")
-        )
         with self._database.read() as db:
             given = {"user_id": user_id}
-            entries, size = db.execute(totals, given).first() or (0, 0)
-            return Figures(entries, size, db.execute(recent, given).scalar_one())
+            entries, size = db.execute(TOTALS, given).first() or (0, 0)
+            recent = db.execute(RECENT, given | {"since": week}).scalar_one()
+            return Figures(entries, size, recent)
+
+    def export(self, user_id: int) -> Iterator[dict[str, str]]:
+        """Give the person's entries one by one, first made first."""
+        last = 0
+        given = {"user_id": user_id}
+        while True:
+            with self._database.read() as db:
+                rows = db.execute(EXPORT, given | {"last": last}).all()
+            for row in rows:
+                last = row.id
+                yield {
+                    "key": row.key,
+                    "kind": row.kind,
+                    "value": row.value,
+                    "created_at": row.created_at.isoformat(),
+                    "updated_at": row.updated_at.isoformat(),
+                }
+            if len(rows) < PAGE:
+                return
 
     def version(self, user_id: int) -> int:
         """Return the number of the person's last write; see `Usage`."""
@@ -176,7 +207,11 @@ class Entries:
 
     def _fill(self, entry: Entry, usage: Usage, new: NewValue) -> None:
         size = len(entry.key.encode()) + len(new.value.encode())
-        usage.size += size - entry.size
+        growth = size - entry.size
+        usage.size += growth
+        # Whoever is over a limit that was lowered can still shorten what they have.
+        if growth > 0:
+            self._check_quota(usage)
         entry.kind, entry.value, entry.size = new.kind, new.value, size
         entry.version = usage.version
         entry.updated_at = datetime.now(UTC)
@@ -220,6 +255,19 @@ def _detach(db: Session, entry: Entry) -> Entry:
     db.refresh(entry)
     db.expunge(entry)
     return entry
+
+
+def _part(query: ListQuery) -> Select[Any]:
+    if query == ListQuery():
+        return FIRST
+    statement = _search(query.q)
+    if query.after:
+        statement = statement.where(Entry.id > query.after).order_by(Entry.id)
+    elif query.before:
+        statement = statement.where(Entry.id < query.before)
+    if not query.after:
+        statement = statement.order_by(Entry.id.desc())
+    return statement.limit(PAGE + 1)
 
 
 def _search(words: str) -> Select[Any]:

@@ -1,7 +1,6 @@
 """The pages of a person's entries: list, new, one, edit, delete."""
 
 import hashlib
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,18 @@ from markupsafe import Markup
 from pydantic import BaseModel
 from werkzeug.wrappers import Response
 
-from webapp.cache import CachedValues
+from webapp.cache import CachedValues, Slot
 from webapp.entries.address import EntryKey
 from webapp.entries.inputs import ListQuery, NewEntry, NewValue
 from webapp.entries.service import Changed, Entries
-from webapp.errors import Invalid
+from webapp.errors import Invalid, NotFound
 from webapp.sessions.guard import current_user_id, public, session
-from webapp.web import parse
+from webapp.web import Answer, go_to, parse, refuse
 
 blueprint = Blueprint("entries", __name__)
 
-Answer = str | tuple[str, int] | Response
+INCOMPLETE = "The form came incomplete. Open the entry again and do it once more."
+FIRST_PAGE = ListQuery()
 
 
 class Seen(BaseModel):
@@ -57,8 +57,8 @@ def home() -> Answer:
 @blueprint.get("/entries")
 def index() -> Answer:
     user_id = current_user_id()
-    query = parse(ListQuery, request.args)
-    if query == ListQuery():
+    query = parse(ListQuery, request.args) if request.query_string else FIRST_PAGE
+    if query == FIRST_PAGE:
         table = _cached_list(user_id)
     else:
         page = _entries().page(user_id, query)
@@ -80,8 +80,7 @@ def create() -> Answer:
     try:
         entry = _entries().create(current_user_id(), parse(NewEntry, form))
     except Invalid as error:
-        page = render_template("entries/new.html", form=form, errors=error.fields)
-        return page, error.status
+        return refuse(error, "entries/new.html", form=form, errors=error.fields)
     flash("Saved.")
     return _see(entry.key)
 
@@ -103,19 +102,14 @@ def edit(key: str) -> Answer:
 def change(key: str) -> Answer:
     form = _typed()
     try:
-        seen = parse(Seen, request.form)
         new_value = parse(NewValue, form)
-        _entries().change(current_user_id(), key, seen.version, new_value)
+        _entries().change(current_user_id(), key, _seen_version(), new_value)
     except Changed as error:
-        page = render_template(
-            "entries/conflict.html", key=key, form=form, entry=error.entry
-        )
-        return page, error.status
+        theirs = error.entry
+        return refuse(error, "entries/conflict.html", key=key, form=form, entry=theirs)
     except Invalid as error:
-        page = render_template(
-            "entries/edit.html", key=key, form=form, errors=error.fields
-        )
-        return page, error.status
+        wrong = error.fields
+        return refuse(error, "entries/edit.html", key=key, form=form, errors=wrong)
     flash("Saved.")
     return _see(key)
 
@@ -129,22 +123,18 @@ def confirm_delete(key: str) -> Answer:
 @blueprint.post("/entries/<entry_key:key>/delete")
 def delete(key: str) -> Answer:
     try:
-        _entries().delete(current_user_id(), key, parse(Seen, request.form).version)
+        _entries().delete(current_user_id(), key, _seen_version())
     except Changed as error:
-        if error.entry:
-            page = render_template(
-                "entries/delete.html", entry=error.entry, changed=True
-            )
-            return page, error.status
+        if error.entry is None:
+            raise NotFound("It is deleted already, or never was yours.") from error
+        now = error.entry
+        return refuse(error, "entries/delete.html", entry=now, changed=True)
     flash("Deleted.")
-    return redirect(url_for("entries.index"), HTTPStatus.SEE_OTHER)
+    return go_to("entries.index")
 
 
 def _cached_list(user_id: int) -> Markup:
-    """Render the figures and the table of the first page, or take them from the cache.
-
-    The name has the release in it: two releases may run side by side for a while.
-    """
+    """Render the figures and the first page's table, or take them from the cache."""
 
     def render() -> str:
         page = _entries().page(user_id, ListQuery())
@@ -152,9 +142,9 @@ def _cached_list(user_id: int) -> Markup:
             render_template("entries/_table.html", page=page, query=ListQuery())
         )
 
-    name = f"list:{current_app.config['RELEASE']}:{request.script_root}"
+    slot = Slot("list", f"{current_app.config['RELEASE']}:{request.script_root}")
     cached: CachedValues = current_app.extensions["cached_values"]
-    return Markup(cached.get(user_id, name, _entries(), render))  # noqa: S704
+    return Markup(cached.get(user_id, slot, _entries(), render))  # noqa: S704
 
 
 def _hash_templates(app: Flask) -> str:
@@ -168,6 +158,13 @@ def _figures(user_id: int) -> dict[str, Any]:
     return {"figures": entries.figures(user_id), "quota": entries.quota}
 
 
+def _seen_version() -> int:
+    try:
+        return parse(Seen, request.form).version
+    except Invalid as error:
+        raise Invalid(value=INCOMPLETE) from error
+
+
 def _typed() -> dict[str, str]:
     """Read what was typed; browsers end the lines of a text area with CR LF."""
     form = request.form.to_dict()
@@ -176,7 +173,7 @@ def _typed() -> dict[str, str]:
 
 
 def _see(key: str) -> Response:
-    return redirect(url_for("entries.show", key=key), HTTPStatus.SEE_OTHER)
+    return go_to("entries.show", key=key)
 
 
 def _entries() -> Entries:
