@@ -1,0 +1,205 @@
+"""Real servers for tests: gunicorn as it is deployed, and Redis."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+import redis
+
+ROOT = Path(__file__).parent.parent
+STARTS_WITHIN = 20
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def in_ci() -> bool:
+    return bool(os.environ.get("CI"))
+
+
+def required(what: str | None, why: str) -> str:
+    """Return it; where it is missing fail in CI and skip elsewhere."""
+    if what:
+        return what
+    if in_ci():
+        pytest.fail(f"CI needs {why}")
+    pytest.skip(why)
+
+
+class Process:
+    """A server of our own on a free port; every one started here is stopped here."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.log = folder / f"{type(self).__name__.lower()}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        return {}
+
+    def answers(self) -> bool:
+        raise NotImplementedError
+
+    def start(self) -> Self:
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(  # noqa: S603
+                self.command(),
+                cwd=ROOT,
+                env=self.environment(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + STARTS_WITHIN
+        while not self.answers():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
+        return self
+
+    def has_logged(self, text: str) -> bool:
+        """Wait for the text in the log: a line is written after its answer."""
+        deadline = time.monotonic() + STARTS_WITHIN
+        while text not in self.log.read_text("utf-8", "replace"):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def resident(self) -> int:
+        """Return the memory of all its processes in KiB."""
+        return sum(map(int, self._listed("rss")))
+
+    def processes(self) -> list[int]:
+        return list(map(int, self._listed("pid")))
+
+    def _listed(self, column: str) -> list[str]:
+        assert self.process
+        group = ["ps", "-o", f"{column}=", "-g", str(self.process.pid)]
+        listed = subprocess.run(group, capture_output=True, text=True, check=True)  # noqa: S603
+        return listed.stdout.split()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it to the process and its children, whoever of them is left."""
+        if self.process:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+
+    def freeze(self) -> None:
+        """Let it hold its connections and answer nothing."""
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kill -9 every process of it, and wait until they are gone."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGKILL)
+        if self.process:
+            self.process.wait()
+        self.process = None
+
+    def stop(self) -> int:
+        """Ask it to stop and return its exit status."""
+        assert self.process
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(30)
+        self.process = None
+        return status
+
+
+class Gunicorn(Process):
+    """The application as bin/run starts it, with these settings."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        super().__init__(folder)
+        self.settings = {
+            "DATA_DIR": str(folder / "data"),
+            "PASSWORD_MEMORY_KIB": "64",
+            "PASSWORD_ROUNDS": "1",
+            "PORT": str(self.port),
+        } | settings
+        self._clients: list[httpx.Client] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def command(self) -> list[str]:
+        return [str(Path(sys.executable).parent / "gunicorn")]
+
+    def environment(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"]} | self.settings
+
+    def answers(self) -> bool:
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/healthz").status_code == 200
+        return False
+
+    def client(self, **options: Any) -> httpx.Client:
+        """Connect like one more browser; close() closes it."""
+        client = httpx.Client(base_url=self.url, timeout=10, **options)
+        self._clients.append(client)
+        return client
+
+    def close(self) -> None:
+        self.kill()
+        for client in self._clients:
+            client.close()
+
+
+class Redis(Process):
+    """A Redis that keeps nothing on disk."""
+
+    def command(self) -> list[str]:
+        binary = required(shutil.which("redis-server"), "redis-server on the PATH")
+        options = f"--port {self.port} --bind 127.0.0.1 --save --appendonly no"
+        return [binary, *options.split(), "--dir", str(self.log.parent)]
+
+    def environment(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"]}
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url)
+
+    def answers(self) -> bool:
+        with suppress(redis.ConnectionError), self.client() as client:
+            return bool(client.ping())
+        return False
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Gunicorn]:
+    """The application on gunicorn, not started yet; its `settings` can be changed."""
+    server = Gunicorn(tmp_path)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[Redis]:
+    server = Redis(tmp_path)
+    server.start()
+    yield server
+    server.kill()

@@ -1,0 +1,287 @@
+"""Nothing has to be set; what is set wrongly stops the start in plain words."""
+
+import re
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.settings import RefusedToStart, Settings, load_settings
+from tests.servers import ROOT
+from webapp import create_app
+
+DURATIONS = (
+    *("SESSION_IDLE", "SESSION_LIFETIME", "KEPT_SESSION_IDLE"),
+    *("KEPT_SESSION_LIFETIME", "FRESH_FOR", "LOGIN_LONGEST_WAIT", "SESSION_TRUST"),
+)
+RATES = ("LOGIN_LIMIT_SOURCE", "LOGIN_LIMIT_EVERYONE", "SIGN_UP_LIMIT_SOURCE")
+SIZES = ("MAX_VALUE_SIZE", "MAX_ENTRIES_SIZE")
+STORES = ("SESSION_URL", "CACHE_URL")
+NO_DURATION = ("soon", "12", "-5m", "5 weeks", "1.5h", "m", "99999999999d")
+NO_SIZE = ("lots", "-1", "12XB", "kB")
+# The setting, what it is given, and a pattern of what the line says is allowed.
+WRONG = [
+    ("PORT", "eighty", "integer"),
+    ("PORT", "80.5", "integer"),
+    ("PORT", "0", r"\b1$"),
+    ("PORT", "65536", "65535"),
+    ("TRUSTED_PROXIES", "all", "integer"),
+    ("TRUSTED_PROXIES", "-1", r"\b0$"),
+    ("TRUSTED_PROXIES", "11", r"\b10$"),
+    ("SIGN_UP", "yes", "'open' or 'closed'"),
+    ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+    ("PASSWORD_MIN_LENGTH", "7", r"\b8$"),
+    ("PASSWORD_MIN_LENGTH", "129", "128"),
+    ("PASSWORD_MEMORY_KIB", "7", r"\b8$"),
+    ("PASSWORD_MEMORY_KIB", "1048577", "1048576"),
+    ("PASSWORD_ROUNDS", "0", r"\b1$"),
+    ("PASSWORD_ROUNDS", "65", "64"),
+    ("MAX_ENTRIES", "0", r"\b1$"),
+    ("MAX_ENTRIES", "many", "integer"),
+    ("DATABASE_URL", "oracle://db", "sqlite://, postgres://"),
+    ("DATABASE_URL", "holdfast.db", "sqlite://, postgres://"),
+    ("DATABASE_URL", "postgres:db", "sqlite://, postgres://"),
+    ("DATABASE_URL", "postgres://db:port/holdfast", "port"),
+    ("REDIS_URL", "http://cache", "redis:// or rediss://"),
+    ("REDIS_URL", "cache:6379", "redis:// or rediss://"),
+    ("REDIS_URL", "redis://cache:port/0", "port"),
+    *((name, "memcached://cache", "memory://, file://") for name in STORES),
+    *((name, "file://folder", "file:/// and an absolute path") for name in STORES),
+    *((name, "redis://cache:port/0", "port") for name in STORES),
+    *((name, value, "90s, 15m, 12h") for name in DURATIONS for value in NO_DURATION),
+    *((name, "0s", "second|1s") for name in DURATIONS[:-1]),
+    *((name, "999999999d", "at most|less") for name in DURATIONS[:-1]),
+    *((name, "30000d", "at most|less") for name in DURATIONS[:-1]),
+    *((name, value, r"\d ?[kM]i?B\b") for name in SIZES for value in NO_SIZE),
+    *((name, "0", "greater|at least") for name in SIZES),
+    *((name, value, "30/5m") for name in RATES for value in ("30", "30/m", "0/5m")),
+    ("MAX_SESSIONS", "0", r"\b1$"),
+    ("HASH_QUEUE", "0", r"\b1$"),
+    ("LOGIN_ATTEMPTS", "0", r"\b1$"),
+]  # fmt: skip
+
+
+def _refusal(monkeypatch: pytest.MonkeyPatch, **environment: str) -> list[str]:
+    """Return the lines of the refusal to start in this environment."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RefusedToStart) as caught:
+        load_settings()
+    return str(caught.value).splitlines()
+
+
+def test_nothing_has_to_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings()
+    assert settings.database == f"sqlite:///{tmp_path}/var/holdfast.db"
+    assert settings.session_store == (tmp_path / "var" / "sessions").as_uri()
+    assert settings.cache_store == (tmp_path / "var" / "cache").as_uri()
+    assert create_app().test_client().get("/login").status_code == 200
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = load_settings()
+    for name in Settings.model_fields:
+        monkeypatch.setenv(name.upper(), "")
+    assert load_settings() == unset
+
+
+def test_every_setting_has_wrong_values_here() -> None:
+    free = {"bind_address", "data_dir"}
+    assert {name.lower() for name, _, _ in WRONG} == Settings.model_fields.keys() - free
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"), WRONG, ids=[f"{case[0]}={case[1]}" for case in WRONG]
+)
+def test_a_wrong_value_is_one_line_with_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, allowed: str
+) -> None:
+    lines = _refusal(monkeypatch, **{name: value})
+    assert len(lines) == 1
+    start, said = lines[0][: len(f"{name}={value}: ")], lines[0].split(": ", 1)[1]
+    assert start == f"{name}={value}: "
+    assert re.search(allowed, said), said
+    assert "datetime" not in said, "the operator may not know Python"
+
+
+def test_every_mistake_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {"PORT": "0", "SIGN_UP": "yes", "REDIS_URL": "x", "SESSION_IDLE": "soon"}
+    lines = _refusal(monkeypatch, **wrong)
+    assert sorted(line.split("=")[0] for line in lines) == sorted(wrong)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "oracle://alice:hunter2@db/holdfast",
+        "oracle://:hunter2@db",
+        "oracle://alice:hun/hunter2@db",
+        "oracle://alice:hun@hunter2@db",
+        "oracle://db/holdfast?user=alice&password=hunter2",
+        "alice:hunter2@db/holdfast",
+        "postgres:alice:hunter2@db",
+    ],
+    ids=["usual", "no user", "slash", "at sign", "query", "no scheme", "no slashes"],
+)
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "SESSION_URL"])
+def test_a_password_in_a_url_is_never_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    [line] = _refusal(monkeypatch, **{name: value})
+    assert line.startswith(f"{name}=")
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("15m", timedelta(minutes=15)),
+        ("12h", timedelta(hours=12)),
+        ("30d", timedelta(days=30)),
+        (" 15 m ", timedelta(minutes=15)),
+    ],
+)
+def test_durations(
+    monkeypatch: pytest.MonkeyPatch, given: str, read: timedelta
+) -> None:
+    monkeypatch.setenv("SESSION_LIFETIME", given)
+    assert load_settings().session_lifetime == read
+
+
+def test_a_session_can_be_checked_at_every_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SESSION_TRUST", "0s")
+    assert load_settings().session_trust == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [("1000", 1000), ("256kB", 256_000), ("1MiB", 1_048_576), ("1.5 MB", 1_500_000)],
+)
+def test_sizes(monkeypatch: pytest.MonkeyPatch, given: str, read: int) -> None:
+    monkeypatch.setenv("MAX_VALUE_SIZE", given)
+    assert load_settings().max_value_size == read
+
+
+@pytest.mark.parametrize(
+    ("given", "driver"),
+    [
+        ("postgres", "postgresql+psycopg"),
+        ("postgresql", "postgresql+psycopg"),
+        ("postgresql+psycopg2", "postgresql+psycopg"),
+        ("mysql", "mysql+pymysql"),
+        ("mysql+mysqldb", "mysql+pymysql"),
+        ("mariadb", "mysql+pymysql"),
+    ],
+)
+def test_a_database_url_as_platforms_write_it(
+    monkeypatch: pytest.MonkeyPatch, given: str, driver: str
+) -> None:
+    place = "u:p%40w@db.example:5432/holdfast?sslmode=require"
+    monkeypatch.setenv("DATABASE_URL", f"{given}://{place}")
+    assert load_settings().database == f"{driver}://{place}"
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "mysql://u@127.0.0.1:1/d?no_such=1"]
+)
+def test_a_database_that_cannot_be_opened_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(RefusedToStart):
+        create_app(load_settings(data_dir=tmp_path, database_url=url))
+
+
+@pytest.mark.parametrize(
+    ("given", "sessions", "cache"),
+    [
+        ({"redis_url": "redis://a"}, "redis://a", "redis://a"),
+        (
+            {"redis_url": "redis://a", "session_url": "memory://"},
+            "memory://",
+            "redis://a",
+        ),
+        (
+            {"redis_url": "redis://a", "cache_url": "rediss://b"},
+            "redis://a",
+            "rediss://b",
+        ),
+        ({"session_url": "memory://", "cache_url": "memory://"},) + ("memory://",) * 2,
+        ({"cache_url": "memory://"}, "file:///d/sessions", "memory://"),
+        ({"session_url": "file:///s"}, "file:///s", "file:///d/cache"),
+    ],
+    ids=["both", "session apart", "cache apart", "memory", "cache", "folder"],
+)
+def test_where_sessions_and_cached_values_are(
+    given: dict[str, str], sessions: str, cache: str
+) -> None:
+    settings = load_settings(data_dir="/d", **given)
+    assert (settings.session_store, settings.cache_store) == (sessions, cache)
+
+
+def test_an_idle_time_beyond_the_lifetime_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    [line] = _refusal(monkeypatch, SESSION_IDLE="2h", SESSION_LIFETIME="1h")
+    assert line.startswith("SESSION_IDLE=2")
+    assert "SESSION_LIFETIME" in line
+
+
+@pytest.mark.parametrize(
+    "cache", ["/s", "/s/", "/x/../s", "/%73", "/link"], ids=lambda path: path[1:]
+)
+def test_one_folder_for_both_stores_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "s")
+    folder = tmp_path.as_uri()
+    [line] = _refusal(
+        monkeypatch, SESSION_URL=f"{folder}/s", CACHE_URL=f"{folder}{cache}"
+    )
+    assert line == f"CACHE_URL={folder}{cache}: another folder than SESSION_URL"
+
+
+def test_the_default_folder_counts_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = (tmp_path / "sessions").as_uri()
+    [line] = _refusal(monkeypatch, DATA_DIR=str(tmp_path), CACHE_URL=sessions)
+    assert "another folder" in line
+
+
+def test_keyword_arguments_come_before_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PORT", "9000")
+    assert load_settings().port == 9000
+    assert load_settings(port=9001).port == 9001
+
+
+def _start(*command: str, **environment: str) -> Any:
+    return subprocess.run(  # noqa: S603
+        [str(Path(sys.executable).parent / command[0]), *command[1:]],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [(["python", "wsgi.py"], 3), (["gunicorn"], 1)]
+)
+def test_the_operator_reads_a_sentence(
+    tmp_path: Path, command: list[str], status: int
+) -> None:
+    done = _start(*command, DATA_DIR=str(tmp_path), PORT="eighty", SIGN_UP="yes")
+    assert done.returncode == status
+    assert "Holdfast does not start" in done.stderr
+    assert "PORT=eighty: " in done.stderr
+    assert "SIGN_UP=yes: " in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,299 @@
+"""What every request and answer goes through: headers, origin, proxies, errors."""
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask, abort
+from flask.testing import FlaskClient
+from sqlalchemy import event, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.test import TestResponse
+
+from config.settings import Settings
+from tests.browser import PASSWORD, Browser
+from tests.servers import ROOT
+from webapp import create_app
+from webapp.database import Database
+from webapp.errors import StoreUnavailable
+from webapp.ops import upkeep
+from webapp.sessions.guard import public
+from webapp.sessions.models import SessionRecord
+from webapp.stores.file import FileStore
+
+SECRET = "the cause"
+CREDENTIALS = {"name": "alice", "password": PASSWORD}
+FAILURES: dict[str, Exception] = {
+    "crash": RuntimeError(SECRET),
+    "database": OperationalError(SECRET, {}, Exception(SECRET)),
+    "pool": PoolTimeout(SECRET),
+    "store": StoreUnavailable(SECRET),
+}
+STATUSES = [200, 303, 304, 400, 403, 404, 405, 409, 413, 429, 500, 503]
+# How a visitor gets these; the others come from a view of the tests.
+ANSWERS: dict[int, tuple[str, str, dict[str, Any]]] = {
+    200: ("GET", "/login", {}), 303: ("GET", "/entries", {}),
+    304: ("GET", "/static/style.css", {}), 404: ("GET", "/nothing", {}),
+    403: ("POST", "/login", {"headers": {"Sec-Fetch-Site": "cross-site"}}),
+    405: ("POST", "/entries", {}), 413: ("POST", "/login", {"data": "x" * 4_000_000}),
+}  # fmt: skip
+ADVICE = {400: "Go back, check", 401: "Log in and", 403: "Another site sent this",
+          404: "Check the address", 405: "use the buttons", 409: "Reload the page",
+          413: "Send less", 418: "Go back", 429: "Wait a little", 500: "has been noted",
+          501: "has been noted", 503: "Nothing of this was saved"}  # fmt: skip
+VISITED = ["/", "/login", "/signup", "/entries", "/entries/new", "/entries?q=none",
+           "/entries/k", "/entries/k/edit", "/entries/k/delete", "/account",
+           "/nothing", "/fail/crash", "/healthz", "/static/style.css"]  # fmt: skip
+
+
+@pytest.fixture
+def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Flask:
+    """The application without upkeep, and with a view that fails in every way."""
+    monkeypatch.setattr(upkeep, "PAUSE", 3600)
+    app = create_app(settings)
+
+    @app.get("/fail/<how>")
+    @public
+    def fail(how: str) -> str:
+        if how.isdecimal():
+            abort(int(how))
+        raise FAILURES[how]
+
+    return app
+
+
+@pytest.fixture(params=STATUSES)
+def answer(request: pytest.FixtureRequest, client: FlaskClient) -> TestResponse:
+    """An answer of every status in turn, over https."""
+    answer = _answer(client, request.param, base_url="https://localhost")
+    assert answer.status_code == request.param
+    return answer
+
+
+def test_every_answer_has_the_security_headers(
+    client: FlaskClient, answer: TestResponse
+) -> None:
+    headers = answer.headers
+    (policy,) = headers.getlist("Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; style-src 'self'; img-src 'self'; ")
+    assert "form-action 'self'; base-uri 'none'; frame-ancestors 'none'" in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    for name in ("Referrer", "Cross-Origin-Opener", "Cross-Origin-Resource"):
+        assert headers[f"{name}-Policy"] == "same-origin"
+    assert "camera=()" in headers["Permissions-Policy"]
+    assert headers["Strict-Transport-Security"].startswith("max-age=31536000")
+    plain = _answer(client, answer.status_code)
+    assert "Strict-Transport-Security" not in plain.headers
+    is_file = answer.status_code == 304
+    assert headers["Cache-Control"] == ("no-cache" if is_file else "no-store")
+    assert "Cookie" in headers["Vary"]
+    assert "Set-Cookie" not in headers
+
+
+@pytest.mark.parametrize("path", VISITED)
+def test_every_page_has_a_title_a_heading_labels_no_script_and_a_head(
+    app: Flask, alice: Browser, path: str
+) -> None:
+    alice.keep("k", "value")
+    for client in (alice.client, app.test_client()):
+        page = client.get(path, buffered=True, follow_redirects=True)
+        assert "Set-Cookie" not in page.headers, "a session begins at log-in only"
+        if page.mimetype == "text/html":
+            _check_page(Browser(client, page=page))
+        head = client.head(path, buffered=True, follow_redirects=True)
+        assert (head.status_code, head.data) == (page.status_code, b"")
+        assert head.headers["Content-Type"] == page.headers["Content-Type"]
+    with app.extensions["database"].read() as db:
+        assert len(db.execute(select(SessionRecord.id)).all()) == 1, "that of alice"
+
+
+def test_a_file_is_kept_for_a_year_under_the_address_of_its_version(
+    client: FlaskClient,
+) -> None:
+    links = Browser(client).open("/").tree.xpath("//link/@href | //img/@src")
+    assert len(links) == 3
+    for link in links:
+        first = client.get(link, buffered=True)
+        known = {"If-None-Match": first.headers["ETag"]}
+        again = client.get(link, headers=known, buffered=True)
+        assert again.status_code == 304
+        for answer in (first, again):
+            assert "max-age=31536000" in answer.headers["Cache-Control"]
+        for other in (link.partition("?")[0], f"{link}0", link[:-12]):
+            answer = client.get(other, buffered=True)
+            assert answer.headers["Cache-Control"] == "no-cache"
+    assert client.get("/static/none.css?v=1").headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/static/style.css", "/static/none", "/healthz"])
+def test_a_machines_url_touches_no_store_and_no_database(
+    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    touched: list[str] = []
+    for name in ("get", "get_many", "set", "add", "replace", "delete"):
+        monkeypatch.setattr(FileStore, name, lambda *_: touched.append("store"))
+    engine = app.extensions["database"].engine
+    event.listen(engine, "checkout", lambda *_: touched.append("database"))
+    answer = alice.client.get(path, buffered=True)
+    assert answer.status_code == (404 if "none" in path else 200)
+    assert touched == []
+
+
+@pytest.mark.parametrize(
+    ("site", "origin", "allowed"),
+    [
+        ("same-origin", None, True), ("none", None, True), ("same-site", None, False),
+        ("cross-site", None, False), ("garbage", None, False), ("", None, False),
+        ("cross-site", "http://localhost", False), (None, None, True),
+        (None, "http://localhost", True), (None, "https://localhost", False),
+        (None, "http://localhost:81", False), (None, "http://evil.example", False),
+        (None, "http://localhost.evil.example", False), (None, "null", False),
+    ],
+)  # fmt: skip
+def test_another_site_can_send_no_form(
+    app: Flask, alice: Browser, site: str | None, origin: str | None, allowed: bool
+) -> None:
+    given = {"Sec-Fetch-Site": site, "Origin": origin}
+    headers = {name: value for name, value in given.items() if value is not None}
+    form = CREDENTIALS | {"key": "k", "form_token": _token(alice)}
+    visitor, carol = app.test_client(), app.test_client()
+    for client, path, name in (
+        (visitor, "/login", "alice"),
+        (carol, "/signup", "carol"),
+        (alice.client, "/entries/new", "alice"),
+        (alice.client, "/logout", "alice"),
+    ):
+        answer = client.post(path, data=form | {"name": name}, headers=headers)
+        assert answer.status_code == (303 if allowed else 403), path
+        assert client.get("/login", headers=headers).status_code in (200, 303)
+    assert (visitor.get_cookie("session") is not None) == allowed
+    assert alice.open("/").is_logged_in != allowed
+
+
+def test_every_form_needs_the_token_of_its_session(
+    app: Flask, browser_of: Callable[[str], Browser]
+) -> None:
+    alice = browser_of("alice").keep("1", "kept")
+    others = [_token(browser_of("alice")), _token(browser_of("bob"))]
+    form = {"key": "n", "value": "", "version": "1"} | CREDENTIALS
+    forms = {
+        re.sub("<.*>", "1", rule.rule)
+        for rule in app.url_map.iter_rules()
+        if "POST" in (rule.methods or ())
+    }
+    for path in forms - {"/login", "/signup"}:
+        for token in (None, "", "x", "é", _token(alice)[:-1], *others):
+            data = form if token is None else form | {"form_token": token}
+            answer = alice.client.post(path, data=data)
+            assert answer.status_code == 403
+            assert "reload the page" in answer.text
+    assert alice.value("1") == "kept"
+    assert alice.open("/").is_logged_in
+
+
+@pytest.mark.parametrize("status", ADVICE)
+def test_an_error_page_says_what_happened_and_what_to_do(
+    client: FlaskClient, status: int
+) -> None:
+    page = _answer(client, status)
+    browser = Browser(client, page=page)
+    assert browser.tree.xpath("string(//*[@class='status'])") == str(status)
+    assert ADVICE[status] in browser.text
+    assert browser.links()["To the first page"] == "/"
+    _check_page(browser)
+    assert page.status_code == status
+    assert ("Retry-After" in page.headers) == (status == 503)
+    assert ("Allow" in page.headers) == (status == 405)
+
+
+@pytest.mark.parametrize("how", ["crash", "database", "pool", "store"])
+def test_the_cause_of_a_failure_is_in_the_log_and_never_on_a_page(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    answer = client.get(f"/fail/{how}")
+    assert answer.status_code == (500 if how == "crash" else 503)
+    for word in (SECRET, "Traceback", "File ", str(ROOT), "Error"):
+        assert word not in answer.text
+    assert caplog.records[-1].levelno == logging.ERROR
+    assert SECRET in caplog.text
+    assert f"/fail/{how}" in caplog.text
+    assert how != "crash" or "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/entries/k", 503), ("/nothing", 404), ("/fail/crash", 500)]
+)
+def test_an_error_page_needs_neither_database_nor_name(
+    alice: Browser, monkeypatch: pytest.MonkeyPatch, path: str, status: int
+) -> None:
+    """A copy that was just rebuilt from its record has no name in it yet."""
+    with alice.client.session_transaction() as session:
+        del session["_name"]
+
+    def fail(*_given: Any) -> None:
+        raise FAILURES["database"]
+
+    monkeypatch.setattr(Database, "read", fail)
+    assert alice.open(path).status == status
+    _check_page(alice)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "forwarded_for", "proto", "address", "is_https"),
+    [
+        (0, "6.6.6.6", "https", "127.0.0.1", False),
+        (1, "", "", "127.0.0.1", False),
+        (1, "1.1.1.1", "https", "1.1.1.1", True),
+        (1, "6.6.6.6, 1.1.1.1", "https, http", "1.1.1.1", False),
+        (1, "6.6.6.6, 2001:db8::1", "http, https", "2001:db8::1", True),
+        (2, "6.6.6.6, 1.1.1.1, 2.2.2.2", "http, https, http", "1.1.1.1", True),
+        (2, "1.1.1.1, 2.2.2.2", "http, https", "1.1.1.1", False),
+        (2, "6.6.6.6", "https", "127.0.0.1", False),
+    ],
+)  # fmt: skip
+def test_only_what_trusted_proxies_say_is_believed(
+    settings: Settings, trusted: int, forwarded_for: str, proto: str, address: str,
+    is_https: bool,
+) -> None:  # fmt: skip
+    app = create_app(settings.model_copy(update={"trusted_proxies": trusted}))
+    headers = {"X-Forwarded-For": forwarded_for, "X-Forwarded-Proto": proto}
+    headers |= {"X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": "/evil"}
+    answer = app.test_client().post("/signup", data=CREDENTIALS, headers=headers)
+    assert answer.location == "/entries"
+    with app.extensions["database"].read() as db:
+        assert db.execute(select(SessionRecord.address)).scalar_one() == address
+    for cookie in answer.headers.getlist("Set-Cookie"):
+        name, *how = cookie.split("; ")
+        assert name.startswith("__Host-") == is_https
+        assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= {*how}
+        assert ("Secure" in how, "Domain" in cookie) == (is_https, False)
+    assert ("Strict-Transport-Security" in answer.headers) == is_https
+
+
+def _answer(client: FlaskClient, status: int, **options: Any) -> TestResponse:
+    method, path, more = ANSWERS.get(status, ("GET", f"/fail/{status}", {}))
+    if status == 304:
+        first = client.get(path, buffered=True)
+        more = {"headers": {"If-None-Match": first.headers["ETag"]}}
+    return client.open(path, method=method, buffered=True, **more, **options)
+
+
+def _token(browser: Browser) -> str:
+    return str(browser.open("/")._form("/logout", {}).fields["form_token"])
+
+
+def _check_page(browser: Browser) -> None:
+    tree = browser.tree
+    assert tree.get("lang") == "en"
+    assert tree.xpath("string(//title)").strip() not in ("", "· Holdfast")
+    (heading,) = tree.iter("h1")
+    assert heading.text_content().strip()
+    for field in tree.xpath("//input[not(@type='hidden')] | //textarea"):
+        labels = tree.xpath("//label[@for=$id]", id=field.get("id") or "")
+        assert (labels or field.xpath("ancestor::label"))[0].text_content().strip()
+    inline = "//script | //style | //@style | //@*[starts-with(name(), 'on')]"
+    assert tree.xpath(inline) == []
+    assert len(tree.xpath("//@id")) == len(set(tree.xpath("//@id")))
