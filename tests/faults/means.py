@@ -1,0 +1,97 @@
+"""The means of a fault: small disks, disks that can only be read, an older database."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from alembic import command
+
+from tests.faults.people import wait_until
+from tests.servers import Gunicorn
+from webapp import database
+from webapp.database import Database
+
+
+@contextmanager
+def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
+    """Give a folder on a disk of its own; where none can be had the row is not run."""
+    folder.mkdir()
+    _mount("-t", "tmpfs", "-o", f"size={kilobytes}k,mode=700", "tmpfs", str(folder))
+    try:
+        yield folder
+    finally:
+        # Lazily: a server that was killed may not have let go of its files yet.
+        subprocess.run(["/bin/umount", "--lazy", str(folder)], check=True)  # noqa: S603
+
+
+@contextmanager
+def only_readable(folder: Path) -> Iterator[None]:
+    """Let nothing be written there, once no server has a file of it open."""
+    wait_until(lambda: not _is_in_use(folder), 10, f"let go of {folder}")
+    _mount("-o", "remount,ro", str(folder))
+    try:
+        yield
+    finally:
+        _mount("-o", "remount,rw", str(folder))
+
+
+@contextmanager
+def forbidden(folder: Path) -> Iterator[None]:
+    """Let no file be made there or replaced by who obeys permissions."""
+    folders = [folder, *(each for each in folder.rglob("*") if each.is_dir())]
+    for each in folders:
+        each.chmod(0o500)
+    try:
+        yield
+    finally:
+        for each in folders:
+            each.chmod(0o700)
+
+
+class Obedient(Gunicorn):
+    """The application without root's right to ignore permissions."""
+
+    def command(self) -> list[str]:
+        rights = "-dac_override,-dac_read_search"
+        wrapper = ["/usr/bin/setpriv", "--bounding-set", rights]
+        return [*(wrapper if os.geteuid() == 0 else []), *super().command()]
+
+
+@contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """Leave not a byte on its disk."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"x" * 4096):
+            pass
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+def _is_in_use(folder: Path) -> bool:
+    """Tell whether a process that was killed has not let go of its files yet."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if link.readlink().is_relative_to(folder):
+                return True
+    return False
+
+
+def make_older(file: Path) -> None:
+    """Make the database as the first release did."""
+    older = Database(f"sqlite:///{file}")
+    with older.engine.begin() as connection:
+        command.upgrade(database._alembic(connection), "0001")
+    older.engine.dispose()
+
+
+def _mount(*arguments: str) -> None:
+    command = ["/bin/mount", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        pytest.skip(f"not run: no disk can be mounted here ({done.stderr.strip()})")

@@ -1,0 +1,82 @@
+"""Robots without a cookie, or with forged ones: they leave nothing behind."""
+
+import secrets
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO
+
+import pytest
+
+from tests.faults.conftest import SiteOf
+from tests.faults.site import Site
+from tests.servers import Gunicorn
+
+pytestmark = pytest.mark.fault("R14")
+
+CONNECTIONS = 4
+WARM_UP = 1_000
+GROWTH = 20_000  # KiB resident
+PAGES = ["/", "/login", "/entries", "/signup", "/no/such/page", "/static/style.css"]
+EXPECTED = {b"200", b"303", b"404"}
+
+
+def _crawl(server: Gunicorn, visits: int, *, forged: bool = False) -> None:
+    """Get pages over one connection that is kept alive."""
+    with (
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as line,
+        line.makefile("rb") as answers,
+    ):
+        for number in range(visits):
+            head = f"GET {PAGES[number % len(PAGES)]} HTTP/1.1\r\nHost: localhost\r\n"
+            if forged:
+                forgery = secrets.token_urlsafe(32)
+                head += f"Cookie: session={forgery}; device={forgery}\r\n"
+            line.sendall(f"{head}\r\n".encode())
+            _read_answer(answers)
+
+
+def _read_answer(answers: BinaryIO) -> None:
+    """Read one answer by hand: a client library takes longer than the server."""
+    status, length = answers.readline(), 0
+    assert status.split()[1] in EXPECTED, status
+    while (line := answers.readline().lower()) != b"\r\n":
+        assert not line.startswith(b"set-cookie")
+        if line.startswith(b"content-length"):
+            length = int(line.split(b":")[1])
+    assert len(answers.read(length)) == length
+
+
+def _crawl_at_once(server: Gunicorn, visits: int, *, forged: bool = False) -> None:
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        robots = [
+            threads.submit(_crawl, server, visits // CONNECTIONS, forged=forged)
+            for _ in range(CONNECTIONS)
+        ]
+    for robot in robots:
+        robot.result()
+
+
+def _records(site: Site) -> list[tuple[int, int, int]]:
+    count = "(SELECT COUNT(*) FROM {})".format
+    tables = ("sessions", "users", "account_events")
+    return site.query(f"SELECT {', '.join(map(count, tables))}")
+
+
+@pytest.mark.parametrize(
+    ("store", "visits", "forged"), [("files", 20_000, 2_000), ("redis", 1_000, 500)]
+)
+def test_robots_leave_nothing_behind(
+    site_of: SiteOf, store: str, visits: int, forged: int
+) -> None:
+    site = site_of(store, 1)
+    people = [site.new_person() for _ in range(5)]
+    assert all(tab.is_logged_in() for _, tab in people)
+    _crawl_at_once(site.first, WARM_UP)
+    resident, stored, records = site.first.resident(), site.stored(), _records(site)
+
+    _crawl_at_once(site.first, visits)
+    _crawl_at_once(site.first, forged, forged=True)
+    assert _records(site) == records
+    assert site.stored() <= stored
+    assert site.first.resident() - resident < GROWTH
+    assert all(tab.is_logged_in_as(name) for name, tab in people)

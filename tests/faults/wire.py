@@ -1,0 +1,61 @@
+"""Requests as bytes on a socket, right ones and wrong ones, and what comes back."""
+
+import re
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from tests.servers import Gunicorn
+
+STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The bytes of an answer; its status is 0 where the server only hung up."""
+
+    content: bytes
+    seconds: float
+
+    @property
+    def status(self) -> int:
+        found = STATUS.match(self.content)
+        return int(found[1]) if found else 0
+
+
+def connect(server: Gunicorn, receive_buffer: int = 0) -> socket.socket:
+    """Open a connection; with a small receive buffer it soon stops taking answers."""
+    line = socket.socket()
+    if receive_buffer:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    line.settimeout(10)
+    line.connect(("127.0.0.1", server.port))
+    return line
+
+
+def exchange(server: Gunicorn, request: bytes) -> Reply:
+    """Send it all, whatever the server thinks of it, and read until it hangs up."""
+    start = time.monotonic()
+    content = b""
+    with connect(server) as line:
+        with suppress(ConnectionError):
+            line.sendall(request)
+        with suppress(ConnectionError):
+            while piece := line.recv(65_536):
+                content += piece
+    return Reply(content, time.monotonic() - start)
+
+
+def compose(
+    method: bytes, path: bytes, headers: bytes = b"", body: bytes = b""
+) -> bytes:
+    """Write a request after which the server hangs up; headers end with CR LF each."""
+    length = b"Content-Length: %d\r\n" % len(body) if body else b""
+    return b"%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s%s\r\n%s" % (
+        method,
+        path,
+        headers,
+        length,
+        body,
+    )
