@@ -1,0 +1,1 @@
+"""Holdfast beside its peers, timed in one run: `bin/bench`."""

@@ -1,0 +1,1 @@
+"""The same application as others would build it."""
