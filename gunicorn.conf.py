@@ -1,35 +1,42 @@
-"""How gunicorn runs the application: one worker, one OS thread, greenlets.
+"""How gunicorn runs the application: a worker is one OS thread with greenlets.
 
 Reads the same settings as the application and refuses to start when one is wrong.
 Why each value is what it is: docs/server.md.
 """
 
-import ctypes
+import gc
 import resource
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from config.settings import RefusedToStart, load_settings
+from config import counts
+from config.logs import LINE, logging_of
+from config.memory import keep_little
+from config.mistakes import RefusedToStart
+from config.reload import load_settings_anew
 
 try:
-    settings = load_settings()
+    # SIGHUP comes here again.
+    settings = load_settings_anew()
 except RefusedToStart as reason:
     sys.stderr.write(f"Holdfast does not start.\n{reason}\n")
     sys.exit(1)
 
-# glibc would keep the 19 MiB of each password hash for the next one; this returns what
-# is larger than 1 MB: 76 MB resident instead of 108. Elsewhere there is no mallopt.
-M_MMAP_THRESHOLD = -3
-with suppress(AttributeError, OSError):
-    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1_000_000)
+# 76 MB resident instead of 108.
+keep_little()
+# What a worker loads stays; looking for rubbish in it again and again takes longer than
+# all that is found. This process makes next to none by itself.
+gc.disable()
 
 wsgi_app = "wsgi:app"
 bind = f"{settings.bind_address}:{settings.port}"
 worker_class = "config.worker.Worker"
-# Named here because gunicorn would take WEB_CONCURRENCY, which platforms set.
-workers = 1
+# One, unless all state can be shared; gunicorn itself would take WEB_CONCURRENCY, which
+# platforms set.
+workers = settings.workers
+if workers > 1:
+    counts.open_folder()
 # Seconds a connection may say nothing, or take for its headers.
 keepalive = 5
 _, _most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -48,43 +55,48 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
 logger_class = "config.logs.Logger"
 accesslog = "-"
-# The path without its query, which may have a search in it.
-access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s bytes %(M)s ms'
+access_log_format = LINE
 loglevel = settings.log_level
-_handler = {
-    "class": "logging.StreamHandler",
-    "stream": "ext://sys.stdout",
-    "formatter": "line",
-    "filters": ["one_line"],
-}
-logconfig_dict = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"one_line": {"()": "config.logs.OneLine"}},
-    "formatters": {
-        "line": {
-            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
-            "datefmt": "%Y-%m-%dT%H:%M:%S%z",
-        }
-    },
-    "handlers": {"stdout": _handler},
-    "root": {"level": "WARNING", "handlers": ["stdout"]},
-    "loggers": {
-        name: {
-            "level": settings.log_level.upper(),
-            "handlers": ["stdout"],
-            "propagate": False,
-        }
-        for name in ("gunicorn.error", "gunicorn.access", "webapp")
-    },
-}
+logconfig_dict = logging_of(settings)
 
 
 def on_starting(server: Any) -> None:
     """Stop when something beat this file: GUNICORN_CMD_ARGS or the command line."""
-    if server.cfg.workers != 1 or server.cfg.worker_class_str != worker_class:
-        sys.stderr.write(
-            "Holdfast does not start.\nIt runs as one gevent worker; take --workers "
-            "and --worker-class out of GUNICORN_CMD_ARGS and the command line.\n"
-        )
-        sys.exit(1)
+    if server.cfg.worker_class_str != worker_class:
+        reason = "It runs as gevent workers; take --worker-class"
+    elif server.cfg.workers > 1 and settings.held_here:
+        reason = f"It runs as one worker: {settings.held_here}. Take --workers"
+    else:
+        return
+    sys.stderr.write(
+        f"Holdfast does not start.\n{reason} out of GUNICORN_CMD_ARGS and the "
+        "command line.\n"
+    )
+    sys.exit(1)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Say where state is, once, however many workers there are."""
+    gc.freeze()
+    gc.enable()
+    if _speaks_for_all(worker):
+        worker.wsgi.extensions["places"].begin()
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    # It has none when it could not load the application.
+    if _speaks_for_all(worker) and getattr(worker, "wsgi", None):
+        worker.wsgi.extensions["places"].end()
+
+
+def _speaks_for_all(worker: Any) -> bool:
+    # A single worker that takes the place of a dead one begins anew as well.
+    return worker.age == 1 or workers == 1
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    counts.forget(worker.pid)
+
+
+def on_exit(_server: Any) -> None:
+    counts.remove_folder()

@@ -4,16 +4,32 @@ A value that cannot be taken raises ValueError with what is allowed.
 """
 
 import re
+import socket
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field
-from pydantic_settings import NoDecode
 
-STORE_SCHEMES = ("memory", "file", "redis", "rediss")
+# What has only this machine, and what machines share.
+HELD_HERE = ("memory", "file")
+REDIS_SCHEMES = tuple(
+    scheme + kind
+    for schemes in (("redis", "rediss"), ("valkey", "valkeys"))
+    for kind in ("", "+sentinel", "+cluster")
+    for scheme in schemes
+)
+# What may follow the hosts, by the kind in the scheme.
+REDIS_PATHS = {
+    "": (r"/?|/\d+/?", "/ and the number of a database, or nothing,"),
+    "sentinel": (r"/[^/]+/?|/[^/]+/\d+/?", "/service, or /service/ and a number,"),
+    "cluster": ("/?|/0/?", "no database, for a Cluster has only one,"),
+}
+STORE_SCHEMES = (*HELD_HERE, *REDIS_SCHEMES, "memcached", "mongodb", "mongodb+srv")
 DATABASE_DRIVERS = {
     "sqlite": "sqlite",
     "postgres": "postgresql+psycopg",
@@ -21,10 +37,16 @@ DATABASE_DRIVERS = {
     "mysql": "mysql+pymysql",
     "mariadb": "mysql+pymysql",
 }
+LOCAL_HTTP = {("http", host) for host in ("127.0.0.1", "::1", "localhost")}
 DURATION = re.compile(r"(\d{1,9})\s*([smhd])")
 RATE = re.compile(r"([1-9]\d{0,8})\s*/\s*(\d{1,9}\s*[smhd])")
 SIZE = re.compile(r"[1-9]\d{0,11}(\.\d+)?\s*([kMGT]?i?B?)", re.IGNORECASE)
 LONGEST_DURATION = timedelta(days=3650)
+# An address that no name server has to be asked for, right or wrong.
+NUMERIC = re.compile(r"[\d.]+|.*:.*")
+IN_BRACKETS = re.compile(r"\[(.*)\]")
+KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+MAKE_KEY = "openssl rand -base64 32"
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -35,6 +57,15 @@ def _read_duration(value: Any) -> Any:
         with suppress(OverflowError):
             return timedelta(**{UNITS[found[2]]: int(found[1])})
     raise ValueError("a number and a unit, like 90s, 15m, 12h or 30d")
+
+
+def write_duration(value: timedelta) -> str:
+    """Write it as an operator would write the setting."""
+    seconds = int(value.total_seconds())
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds > 60 and seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
 
 
 def _check_duration(value: timedelta) -> timedelta:
@@ -74,25 +105,69 @@ def _read_rate(value: Any) -> Any:
 def _check_store_url(value: str) -> str:
     scheme = urlsplit(value).scheme
     if scheme not in STORE_SCHEMES:
-        allowed = ", ".join(f"{name}://" for name in STORE_SCHEMES)
-        raise ValueError(f"a URL that starts with one of {allowed}")
+        raise ValueError(f"a URL that starts with one of {_listed(STORE_SCHEMES)}")
     if scheme == "file" and not re.match("file:///[^/]", value):
         raise ValueError("file:/// and an absolute path")
-    return _check_port(value)
+    return _check_redis_path(_check_port(value))
 
 
 def _check_redis_url(value: str) -> str:
-    if urlsplit(value).scheme not in ("redis", "rediss"):
-        raise ValueError("a URL that starts with redis:// or rediss://")
-    return _check_port(value)
+    if urlsplit(value).scheme not in REDIS_SCHEMES:
+        raise ValueError(f"a URL that starts with one of {_listed(REDIS_SCHEMES)}")
+    return _check_redis_path(_check_port(value))
+
+
+def _check_redis_path(url: str) -> str:
+    """Refuse a path that redis-py would take for database 0 without a word."""
+    parts = urlsplit(url)
+    kind = parts.scheme.partition("+")[2]
+    if parts.scheme not in REDIS_SCHEMES:
+        return url
+    pattern, allowed = REDIS_PATHS[kind]
+    if not re.fullmatch(pattern, parts.path):
+        raise ValueError(f"a URL with {allowed} after the hosts")
+    return url
 
 
 def _check_port(url: str) -> str:
     try:
-        _ = urlsplit(url).port
+        # Sentinel and Cluster have several hosts.
+        for host in urlsplit(url).netloc.rpartition("@")[2].split(","):
+            _ = urlsplit(f"//{host}").port
     except ValueError:
         raise ValueError("a URL with a port from 0 to 65535") from None
     return url
+
+
+def _check_range_url(value: str) -> str:
+    """Take a URL to put something behind; what it gets must not be seen or changed."""
+    url = urlsplit(_check_port(value))
+    is_safe = url.scheme == "https" or (url.scheme, url.hostname) in LOCAL_HTTP
+    if not is_safe or not url.hostname or "@" in url.netloc or url.query:
+        raise ValueError(
+            "https:// and a host, or http:// and this machine (127.0.0.1, localhost); "
+            "no user, no query"
+        )
+    return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}/"
+
+
+def _check_address(value: str) -> str:
+    try:
+        if in_brackets := IN_BRACKETS.fullmatch(value):
+            IPv6Address(in_brackets[1])
+        elif NUMERIC.fullmatch(value):
+            IPv4Address(value)
+        else:
+            socket.getaddrinfo(value, None)
+    except (OSError, ValueError):
+        raise ValueError(
+            "an address like 127.0.0.1, 0.0.0.0 or [::], or a name that has one"
+        ) from None
+    return value
+
+
+def _listed(schemes: Iterable[str]) -> str:
+    return ", ".join(f"{name}://" for name in schemes)
 
 
 def _name_driver(value: str) -> str:
@@ -100,13 +175,43 @@ def _name_driver(value: str) -> str:
     scheme, separator, rest = value.partition("://")
     name = scheme.partition("+")[0]
     if not separator or name not in DATABASE_DRIVERS:
-        allowed = ", ".join(f"{name}://" for name in DATABASE_DRIVERS)
-        raise ValueError(f"a URL that starts with one of {allowed}")
-    if name == "sqlite" and not re.match("/[^?]", rest):
-        raise ValueError("sqlite:/// and the path of a file")
+        raise ValueError(f"a URL that starts with one of {_listed(DATABASE_DRIVERS)}")
+    if name == "sqlite" and not re.fullmatch("/[^?]+", rest):
+        raise ValueError("sqlite:/// and the path of a file, with no parameters")
     if name == "sqlite" and rest.startswith("/:memory:"):
         raise ValueError("a file, for what is in memory is gone with the process")
     return _check_port(f"{DATABASE_DRIVERS[name]}://{rest}")
+
+
+def _read_keys(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return tuple(dict.fromkeys(map(_as_fernet_has_it, value.split(","))))
+
+
+def _check_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
+    for number, key in enumerate(keys, 1):
+        if not KEY.fullmatch(key):
+            raise ValueError(
+                f"number {number} is no key. A key is 32 random bytes in base64, as "
+                f"`{MAKE_KEY}` makes it; between keys stands a comma"
+            )
+    return keys
+
+
+def join_keys(versions: list[str]) -> str:
+    """Make one list of all versions of it; the first has to be right.
+
+    What a former version has that is no key cannot have encrypted anything.
+    """
+    current, *former = versions
+    keys = [_as_fernet_has_it(key) for each in former for key in each.split(",")]
+    return ",".join([current, *filter(KEY.fullmatch, keys)])
+
+
+def _as_fernet_has_it(key: str) -> str:
+    """Return it in the alphabet that is safe in URLs; most tools use the other."""
+    return key.strip().replace("+", "-").replace("/", "_")
 
 
 Duration = Annotated[
@@ -116,9 +221,13 @@ Trust = Annotated[
     timedelta, BeforeValidator(_read_duration), AfterValidator(_check_trust)
 ]
 Lower = BeforeValidator(lambda given: str(given).strip().lower())
-# Without NoDecode pydantic-settings would read JSON.
-RateLimit = Annotated[Rate, NoDecode, BeforeValidator(_read_rate)]
+RateLimit = Annotated[Rate, BeforeValidator(_read_rate)]
+EncryptionKeys = Annotated[
+    tuple[str, ...], BeforeValidator(_read_keys), AfterValidator(_check_keys)
+]
 Size = Annotated[ByteSize, BeforeValidator(_read_size), Field(gt=0)]
+Address = Annotated[str, AfterValidator(_check_address)]
 StoreUrl = Annotated[str, AfterValidator(_check_store_url)]
+RangeUrl = Annotated[str, AfterValidator(_check_range_url)]
 RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
 DatabaseUrl = Annotated[str, AfterValidator(_name_driver)]

@@ -1,36 +1,171 @@
-"""Log lines: each is one line, whatever somebody has put into an address."""
+"""Log lines on stdout: each is one line, whatever somebody has put into an address.
 
+As text for people, or as JSON for what collects logs. The lines of a request end with
+its ID, which the answer carries as `X-Request-ID`.
+"""
+
+import json
 import logging
-from datetime import timedelta
+import time
+from collections.abc import Iterable
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gunicorn.glogging import Logger as GunicornLogger
+from werkzeug.wsgi import ClosingIterator
 
-# What no line says need not be asked for each (Python's logging HOWTO, Optimization).
+from config.settings import Settings
+
+# What no line says need not be asked for each (Python's logging HOWTO, Optimization):
+# which file and line, thread and process it comes from.
+logging._srcfile = None
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 CONTROL = {code: f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]}
+OWN_LOGGERS = ("gunicorn.error", "gunicorn.access", "webapp")
+
+# By gunicorn's letters. The path is without its query, which may have a search in it.
+LINE = '%(h)s "%(m)s %(U)s" %(s)s %(B)s bytes %(M)s ms'
+
+# Of the request that this greenlet or thread is at, or was at last.
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+def logging_of(settings: Settings) -> dict[str, Any]:
+    """Describe the logging for `logging.config.dictConfig`."""
+    formatter = "JsonLines" if settings.log_format == "json" else "Lines"
+    handler = {
+        "class": "logging.StreamHandler",
+        "stream": "ext://sys.stdout",
+        "formatter": "line",
+        "filters": ["one_line"],
+    }
+    level = settings.log_level.upper()
+    own = {"level": level, "handlers": ["stdout"], "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"one_line": {"()": "config.logs.OneLine"}},
+        "formatters": {"line": {"()": f"config.logs.{formatter}"}},
+        "handlers": {"stdout": handler},
+        "root": {"level": "WARNING", "handlers": ["stdout"]},
+        "loggers": dict.fromkeys(OWN_LOGGERS, own),
+    }
 
 
 class OneLine(logging.Filter):
     """Escape control characters in a message; a traceback below it stays as it is."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = record.getMessage().translate(CONTROL), None
+        message = record.getMessage()
+        if not message.isprintable():
+            message = message.translate(CONTROL)
+        record.facts = record.args if isinstance(record.args, dict) else None
+        record.msg, record.args = message, None
         return True
+
+
+class Lines(logging.Formatter):
+    """Writes the time of many lines once: they say it to the second."""
+
+    _second, _time = -1, ""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "%(asctime)s %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"
+        )
+
+    def formatTime(  # noqa: N802
+        self, record: logging.LogRecord, datefmt: str | None = None
+    ) -> str:
+        if (second := int(record.created)) != self._second:
+            self._second, self._time = second, super().formatTime(record, datefmt)
+        return self._time
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        line = super().formatMessage(record)
+        return f"{line} {found}" if (found := request_id.get()) else line
+
+
+class JsonLines(logging.Formatter):
+    """Writes an object: time, level, logger, message and what is known of a request."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if found := request_id.get():
+            line["request_id"] = found
+        if facts := getattr(record, "facts", None):
+            line |= {name: facts[atom] for name, atom in FACTS.items()}
+            line["status"] = int(line["status"])
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+# What a line of the access log knows, by the letters that gunicorn has for it.
+FACTS = {
+    "address": "h",
+    "method": "m",
+    "path": "U",
+    "status": "s",
+    "bytes": "B",
+    "milliseconds": "M",
+}
+
+
+class RequestLines:
+    """Logs a line for each request, around an application that is not on gunicorn."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        self._log = logging.getLogger("webapp.access")
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        begin = time.monotonic()
+        answer = {"s": "-", "B": "-"}
+
+        def start(status: str, headers: list[Any], *error: Any) -> Any:
+            answer["s"] = status.split(maxsplit=1)[0]
+            answer["B"] = dict(headers).get("Content-Length", "-")
+            return start_response(status, headers, *error)
+
+        def write() -> None:
+            took = timedelta(seconds=time.monotonic() - begin)
+            self._log.info(LINE, atoms_of(environ, took) | answer)
+            request_id.set("")
+
+        return ClosingIterator(self._application(environ, start), write)
+
+
+def atoms_of(environ: dict[str, Any], took: timedelta) -> dict[str, Any]:
+    return {
+        "h": environ.get("REMOTE_ADDR", "-"),
+        "m": environ.get("REQUEST_METHOD"),
+        "U": environ.get("PATH_INFO"),
+        "M": int(took.total_seconds() * 1000),
+    }
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]
     """gunicorn's, which would gather every header for a line that has none of them."""
 
+    def access(
+        self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta
+    ) -> None:
+        super().access(resp, req, environ, request_time)
+        # What this connection says next may be no request.
+        request_id.set("")
+
     def atoms(
         self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta
     ) -> dict[str, Any]:
-        return {
-            "h": environ.get("REMOTE_ADDR", "-"),
-            "m": environ.get("REQUEST_METHOD"),
-            "U": environ.get("PATH_INFO"),
+        return atoms_of(environ, request_time) | {
             "s": str(resp.status).split(maxsplit=1)[0],
             "B": getattr(resp, "sent", None),
-            "M": int(request_time.total_seconds() * 1000),
         }

@@ -2,7 +2,8 @@
 
 gunicorn limits how long a connection may idle or take for its headers (`keepalive`). A
 client that is slow with its body or does not read the answer would be waited for for
-ever, and at the end every kept-alive connection would be waited for as well.
+ever, one that sends without a pause would keep the loop from everybody else, and at the
+end every kept-alive connection would be waited for as well.
 """
 
 import errno
@@ -15,11 +16,15 @@ from functools import partial
 from typing import Any
 
 import gevent
+import gevent.events
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
+from gunicorn import util
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
+from config.refusals import write_refusal
 from config.settings import load_settings
 from config.turns import Turns, source_of
 
@@ -27,6 +32,14 @@ from config.turns import Turns, source_of
 RECEIVE_WITHIN = 20.0
 # For each piece of an answer, at most 256 kB: 13 kB/s is slow for a telephone.
 SEND_WITHIN = 20.0
+# Bytes that are received at once. gunicorn would take a megabyte, and copy what it has
+# not read yet of it again and again.
+PIECE = 16_384
+# Of a body that was refused, so that a browser that is still sending can read why.
+# Whoever sends more is hung up on.
+DISCARDED = 10_000_000
+# Seconds to wait for the loop's next round; after 0 it has not yet looked who came.
+NEXT_ROUND = 1e-6
 # What the kernel holds of an answer beside what is on its way: without a limit it takes
 # 4 MB of each client that asks on and on and reads nothing.
 UNSENT = 131_072
@@ -34,6 +47,12 @@ UNSENT = 131_072
 # was kept alive, and on one that was only just made.
 LINGER = 0.1
 LINGER_NEW = 0.6
+
+# For each module that it patches, gevent would ask every distribution that is installed
+# for plugins: thousands of files, 0.1 to 0.2 s of each start.
+gevent.events.notify_and_call_entry_points = gevent.events.notify
+# What gunicorn answers by itself.
+util.write_error = write_refusal
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
@@ -85,12 +104,36 @@ class Worker(GeventWorker):  # type: ignore[misc]
         self, listener_name: Any, req: Any, sock: Any, addr: Any
     ) -> None:
         sock.is_new = False
+        req.body.reader = Received(req.body.reader)
         self._turns.wait(source_of(req.headers, addr, self._proxies))
         sock.receive_until = time.monotonic() + RECEIVE_WITHIN
         try:
             super().handle_request(listener_name, req, sock, addr)
+        except StopIteration:  # It was the last of its connection.
+            sock.stop_sending()
+            self._discard_rest(req, sock)
+            raise
+        else:
+            self._discard_rest(req, sock)
         finally:
             sock.receive_until = float("inf")
+
+    def _discard_rest(self, req: Any, sock: Any) -> None:
+        """Read what the application left of the body, before gunicorn does.
+
+        gunicorn would go on without an end, and let nobody else run meanwhile.
+        """
+        sock.is_between_requests = True
+        sock.receive_until = time.monotonic() + self.cfg.keepalive
+        left = DISCARDED
+        if req.body.failed:
+            # Where it ends is unknown; no other request can come after it.
+            sock.stop_sending()
+        receive = sock.recv if req.body.failed else req.body.read
+        while piece := receive(PIECE):
+            left -= len(piece)
+            if left < 0:
+                raise sock.give_up()
 
     def _serve(self, socket: Any, pool: Any) -> Any:
         socket.setblocking(1)
@@ -134,6 +177,19 @@ class Listener:
         return self.name
 
 
+class Received:
+    """A body; of one whose chunks are malformed nothing more can be received."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    def read(self, size: int) -> Any:
+        try:
+            return self._reader.read(size)
+        except ParseException as error:
+            raise _gone("The client sends no body") from error
+
+
 class PatientSocket:
     """A client's socket that is patient for so long only, then as good as closed."""
 
@@ -149,24 +205,33 @@ class PatientSocket:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
-    def recv(self, *arguments: Any) -> Any:
+    def recv(self, size: int) -> Any:
         left = self.receive_until - time.monotonic()
         if left <= 0 or self._is_given_up:
-            raise self._give_up()
+            raise self.give_up()
         # Between requests gunicorn has a time limit of its own.
         self._client.settimeout(None if left == float("inf") else left)
         try:
-            return self._client.recv(*arguments)
+            received = self._client.recv(min(size, PIECE))
         except TimeoutError as error:
-            raise self._give_up() from error
+            raise self.give_up() from error
         finally:
             self._client.settimeout(SEND_WITHIN)
+        if left < float("inf"):
+            # Where more is there already, receiving it lets nobody else run.
+            gevent.sleep(NEXT_ROUND)
+        return received
 
     def sendall(self, *arguments: Any) -> None:
         try:
             self._client.sendall(*arguments)
         except TimeoutError as error:
-            raise self._give_up() from error
+            raise self.give_up() from error
+
+    def stop_sending(self) -> None:
+        """Let the client see the end of the answer, whatever it still sends."""
+        with suppress(OSError):
+            self._client.shutdown(tcp.SHUT_WR)
 
     def stop_receiving(self) -> None:
         """Take what has arrived and no more, as if the client had said it was done.
@@ -177,7 +242,11 @@ class PatientSocket:
             # gevent's own `shutdown` throws one; below it is the socket itself.
             self._client._sock.shutdown(tcp.SHUT_RD)
 
-    def _give_up(self) -> OSError:
+    def give_up(self) -> OSError:
         self._is_given_up = True
-        # As if the client had gone: what gunicorn does not log as a fault.
-        return ConnectionResetError(errno.ECONNRESET, "The client is too slow")
+        return _gone("The client is too slow")
+
+
+def _gone(why: str) -> OSError:
+    """Return what gunicorn does not log as a fault: as if the client had gone."""
+    return ConnectionResetError(errno.ECONNRESET, why)
