@@ -18,22 +18,29 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     DateTime,
+    Dialect,
     Engine,
     Integer,
     MetaData,
     Row,
     TypeDecorator,
-    create_engine,
-    inspect,
+    delete,
+    event,
     make_url,
-    text,
+    select,
 )
-from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
+from sqlalchemy.types import TypeEngine
 
-from config.settings import RefusedToStart
+from config.mistakes import RefusedToStart, one_line
+from webapp import metrics, sqlite
+from webapp.database_server import create_server_engine
+from webapp.lasting import Lasting, on_disk
+from webapp.schema import UPGRADE_TIMEOUT, VERSION, make_beside, upgrade_tables
 from webapp.sqlite import (
+    check_room,
     create_sqlite_engine,
     free_room,
     is_damaged,
@@ -42,22 +49,42 @@ from webapp.sqlite import (
     new_file_only_once,
 )
 
-# The newest file in migrations/versions; a test compares. Alembic is only loaded
-# when the database is at another revision, which saves 0.2 s of each start.
-REVISION = "0002"
-UPGRADE_TIMEOUT = 60
-
 # A row of any columns; SQLAlchemy types each.
 AnyRow = Row[*tuple[Any, ...]]
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
 
-class UtcDateTime(TypeDecorator[datetime]):
+class Differing(TypeDecorator[Any]):
+    """A type that has another name on MariaDB and MySQL.
+
+    `with_variant` would need that one at once, and so load the dialect: 25 ms of each
+    start for nothing where another database is used.
+    """
+
+    impl = TypeEngine
+    cache_ok = True
+
+    def on_mariadb(self, types: Any) -> TypeEngine[Any]:
+        """Return the type, one of `types`: SQLAlchemy's of this dialect."""
+        raise NotImplementedError
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name not in ("mysql", "mariadb"):
+            return super().load_dialect_impl(dialect)
+        from sqlalchemy.dialects import mysql  # noqa: PLC0415
+
+        return dialect.type_descriptor(self.on_mariadb(mysql))
+
+
+class UtcDateTime(Differing):
     """An aware datetime in UTC, to the microsecond on every database."""
 
-    impl = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+    impl = DateTime
     cache_ok = True
+
+    def on_mariadb(self, types: Any) -> TypeEngine[Any]:
+        return types.DATETIME(fsp=6)  # type: ignore[no-any-return]
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> Any:
         return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
@@ -93,7 +120,9 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = _create_engine(url)
+        self._reader = self.engine.execution_options(only_reads=True)
         self._writer = self.engine.execution_options(immediate=True)
+        event.listen(self.engine, "handle_error", _count_error)
         self._one_writer = threading.Lock()
         self._open: ContextVar[Transaction | None] = ContextVar("open", default=None)
 
@@ -103,8 +132,11 @@ class Database:
         if transaction := self._open.get():
             yield transaction.session.connection()
         else:
-            with self.engine.connect() as connection:
+            connection = self._reader.connect()
+            try:
                 yield connection
+            finally:
+                _give_back(connection)
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -138,6 +170,34 @@ class Database:
         else:
             function()
 
+    def delete_some(self, key: InstrumentedAttribute[Any], old: Any, limit: int) -> int:
+        """Delete up to `limit` rows that are old, by their key; tell how many."""
+        with self.write() as db:
+            keys = list(db.scalars(select(key).where(old).limit(limit)))
+            # Another process may have made one of them new in between.
+            db.execute(delete(key.class_).where(key.in_(keys), old))
+        return len(keys)
+
+    def wipe_deleted(self) -> None:
+        """Leave nothing of what was deleted in SQLite's log, unless others are at it.
+
+        Their next writes take its place there.
+        """
+        if _is_sqlite(self.engine):
+            with self._alone(), suppress(DBAPIError):
+                free_room(self.engine)
+
+    def ping(self) -> None:
+        """Write what is there already; raises DBAPIError or OSError when it cannot."""
+        same = VERSION.update().values(version_num=VERSION.c.version_num)
+        if not _is_sqlite(self.engine):
+            with self.write() as db:
+                db.execute(same)
+            return
+        check_room(self.engine.url)
+        with self._alone():
+            sqlite.ping(self.engine, same)
+
     def upgrade(self) -> bool:
         """Bring the schema to REVISION; tell whether there was anything to do.
 
@@ -157,29 +217,34 @@ class Database:
                 # The driver does not know a parameter of the URL.
                 raise RefusedToStart(f"{self.place}: {error}") from error
 
+    def complete(self) -> None:
+        """Make what the tables could not have when they were made; see `schema`."""
+        make_beside(self.engine, Model.metadata)
+
     @property
     def place(self) -> str:
         """Where the records are: the file, or the URL without its password."""
         url = self.engine.url
-        return url.database or "" if _is_sqlite(self.engine) else url.render_as_string()
+        if _is_sqlite(self.engine):
+            return url.database or ""
+        # Drivers take a password in the query as well.
+        url = url.set(drivername=url.get_backend_name(), query={})
+        return url.render_as_string()
+
+    def lasting(self) -> Lasting:
+        """Tell how long it lasts; a server's records are that server's to keep."""
+        if _is_sqlite(self.engine):
+            return on_disk(Path(self.place).parent)
+        return Lasting(restart=True, redeploy=True)
 
     def _upgrade(self) -> bool:
         is_file = _is_sqlite(self.engine)
         with new_file_only_once(self.engine.url) if is_file else nullcontext():
-            return self._upgrade_tables()
-
-    def _upgrade_tables(self) -> bool:
-        with self.engine.connect() as connection:
-            found = _read_revision(connection)
-        if found == REVISION:
-            return False
-        with _upgrading(self.engine) as connection:
-            _run_migrations(connection, self.place)
-        return True
+            return upgrade_tables(self.engine, Model.metadata, self.place)
 
     def _what_to_do(self, error: DBAPIError) -> str:
-        advice = " Restore it from a backup." if is_damaged(error) else ""
-        return f"{self.place}: {error.orig}.{advice}"
+        advice = " Restore a backup (flask state restore)." if is_damaged(error) else ""
+        return f"{self.place}: {one_line(error.orig)}{advice}"
 
     def _make_room(self, error: DBAPIError) -> None:
         """Leave room for the next write where this one found the disk full."""
@@ -198,6 +263,20 @@ class Database:
             yield
 
 
+def _give_back(connection: Connection) -> None:
+    """End a read; that its connection was cut after the answer takes nothing away."""
+    try:
+        connection.close()
+    except DBAPIError:
+        connection.close()  # Of what is cut nothing is left to roll back.
+
+
+def _count_error(context: ExceptionContext) -> None:
+    """Count what is the database's fault, not that of a value that is there already."""
+    if not isinstance(context.sqlalchemy_exception, IntegrityError):
+        metrics.DATABASE_ERRORS.inc()
+
+
 def _is_sqlite(engine: Engine) -> bool:
     return engine.dialect.name == "sqlite"
 
@@ -205,87 +284,5 @@ def _is_sqlite(engine: Engine) -> bool:
 def _create_engine(url: str) -> Engine:
     target = make_url(url)
     if target.get_backend_name() != "sqlite":
-        return create_engine(
-            target, isolation_level="READ COMMITTED", pool_pre_ping=True
-        )
+        return create_server_engine(target)
     return create_sqlite_engine(target)
-
-
-def _read_revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    found = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return str(found)
-
-
-@contextmanager
-def _upgrading(engine: Engine) -> Iterator[Connection]:
-    """Give a connection in a transaction that only one process can have."""
-    with engine.execution_options(immediate=True).connect() as connection:
-        name = engine.dialect.name
-        if name == "sqlite":
-            # Through the driver: here nothing may begin a transaction yet.
-            driver: Any = connection.connection.driver_connection
-            driver.execute(f"PRAGMA busy_timeout={UPGRADE_TIMEOUT}000")
-            # Making a table anew drops the old one, and would cascade.
-            driver.execute("PRAGMA foreign_keys=OFF")
-        with connection.begin():
-            if name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(720251123)"))
-            elif name in ("mysql", "mariadb"):
-                connection.execute(
-                    text("SELECT GET_LOCK('holdfast_upgrade', :seconds)"),
-                    {"seconds": UPGRADE_TIMEOUT},
-                )
-            yield connection
-        connection.invalidate()
-
-
-def _run_migrations(connection: Connection, place: str) -> None:
-    from alembic import command  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
-
-    try:
-        command.upgrade(_alembic(connection), "head")
-    except CommandError as error:
-        raise RefusedToStart(
-            f"{place} is newer than this release ({error}). Deploy the release that "
-            "wrote it, or restore a backup."
-        ) from error
-
-
-def write_migration(engine: Engine, message: str) -> Path | None:
-    """Write the next file of migrations/versions from what the models say now.
-
-    None when the tables are as the models say. Raises RefusedToStart when REVISION
-    was not set after the last one.
-    """
-    from alembic import command, script  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
-
-    def leave_out_empty(_context: Any, _revision: Any, found: list[Any]) -> None:
-        if found[0].upgrade_ops.is_empty():
-            found.clear()
-
-    try:
-        with engine.connect() as connection:
-            written = command.revision(
-                _alembic(connection),
-                message,
-                autogenerate=True,
-                rev_id=f"{int(REVISION) + 1:04}",
-                process_revision_directives=leave_out_empty,
-            )
-    except CommandError as error:
-        raise RefusedToStart(f"Set REVISION in webapp/database.py: {error}") from error
-    return Path(written.path) if isinstance(written, script.Script) else None
-
-
-def _alembic(connection: Connection) -> Any:
-    from alembic.config import Config  # noqa: PLC0415
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
-    config.attributes["connection"] = connection
-    return config

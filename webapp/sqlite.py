@@ -6,14 +6,18 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Executable, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from config.settings import RefusedToStart
+from config.mistakes import RefusedToStart
 
 BUSY_TIMEOUT = 2_000
+# Nobody else is served meanwhile, and anybody can ask again and again.
+PING_TIMEOUT = 200
+ROOM = 65_536
 
 
 def create_sqlite_engine(target: URL) -> Engine:
@@ -46,17 +50,55 @@ def is_full(error: DBAPIError) -> bool:
 
 
 def free_room(engine: Engine) -> None:
-    """Give back what the write-ahead log takes beside the database, 4 MB at most."""
-    with engine.connect() as connection:
+    """Give back what the write-ahead log takes beside the database, 4 MB at most.
+
+    What was deleted is gone from there as well. While somebody else is in the middle
+    of reading or writing the log stays as it is.
+    """
+    with engine.connect() as connection, _impatient(connection):
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def check_room(target: URL) -> None:
+    """Raise OSError where nothing can be added in the folder, or not ROOM bytes.
+
+    What is open already can still be written to for a while, and a small write may
+    find room in the write-ahead log.
+    """
+    with TemporaryFile(dir=Path(target.database or "").parent) as file:
+        file.write(bytes(ROOM))
+
+
+def ping(engine: Engine, statement: Executable) -> None:
+    """Write, without much waiting for a process that holds the file."""
+    immediate = engine.execution_options(immediate=True)
+    with (
+        immediate.connect() as connection,
+        _impatient(connection),
+        connection.begin(),
+    ):
+        connection.execute(statement)
+
+
+@contextmanager
+def _impatient(connection: Connection) -> Iterator[None]:
+    """Wait little for a process that holds the file."""
+    driver: Any = connection.connection.driver_connection
+    driver.execute(f"PRAGMA busy_timeout={PING_TIMEOUT}")
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}")
 
 
 @contextmanager
 def new_file_only_once(target: URL) -> Iterator[None]:
     """Let one process at a time make the file, and none where one was lost.
 
-    Raises RefusedToStart for a file that was cut to nothing, and for a write-ahead log
-    without its database: SQLite would begin a new database in its place.
+    It is the owner's alone, and so are the files that SQLite puts beside it, whoever
+    may read the folder. Raises RefusedToStart for a file that was cut to nothing, and
+    for a write-ahead log without its database: SQLite would begin a new database in
+    its place.
     """
     file = Path(target.database or "")
     if not target.database or _size(file):
@@ -68,15 +110,19 @@ def new_file_only_once(target: URL) -> Iterator[None]:
         fcntl.flock(folder, fcntl.LOCK_EX)
         if file.exists() and not _size(file):
             raise RefusedToStart(
-                f"{file} is empty. Restore it from a backup; if there never was "
-                "anything in it, delete it."
+                f"{file} is empty. Restore a backup (flask state restore); if there "
+                "never was anything in it, delete it."
             )
         if not file.exists() and _size(Path(f"{file}-wal")):
             raise RefusedToStart(
-                f"{file} is missing, and {file.name}-wal is there. Restore both from "
-                "a backup; to begin anew, delete the second."
+                f"{file} is missing, and {file.name}-wal is there. Restore "
+                "a backup (flask state restore); to begin anew, delete the second."
             )
-        yield
+        before = os.umask(0o077)
+        try:
+            yield
+        finally:
+            os.umask(before)
     finally:
         os.close(folder)
 
@@ -101,6 +147,8 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        # Debian's default: what was deleted or made secret is overwritten with zeros.
+        "secure_delete=ON",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
     # SQLite's own lower() knows ASCII only; searching should find É by é.

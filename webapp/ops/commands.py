@@ -1,19 +1,17 @@
 """`flask user …` and `flask db …`: the operator's commands."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import click
-from flask import Flask, current_app
+from flask import current_app
 from flask.cli import AppGroup
 
-from config.settings import RefusedToStart
 from webapp.accounts.inputs import NewAccount
 from webapp.accounts.service import Accounts
-from webapp.database import REVISION, Database, write_migration
-from webapp.errors import HoldfastError
+from webapp.database import Database
+from webapp.ops import backup_commands, key_commands  # noqa: F401
+from webapp.ops.explaining import explaining
+from webapp.ops.state_commands import state
 from webapp.ops.upkeep import Upkeep
-from webapp.ops.views import blueprint
+from webapp.schema import REVISION, write_migration
 from webapp.sessions.devices import describe_device
 from webapp.sessions.guard import current_sessions
 from webapp.sessions.service import BY_OPERATOR
@@ -28,12 +26,9 @@ password_option = click.password_option(
 )
 
 
-def init_ops(app: Flask, database: Database) -> None:
-    app.extensions["database"] = database
-    app.register_blueprint(blueprint)
-    app.cli.add_command(user)
-    app.cli.add_command(session)
-    app.cli.add_command(db)
+def add_commands(group: AppGroup) -> None:
+    for command in user, session, db, state:
+        group.add_command(command)
 
 
 @user.command("create")
@@ -41,7 +36,7 @@ def init_ops(app: Flask, database: Database) -> None:
 @password_option
 def create_user(name: str, password: str) -> None:
     """Make an account, also where sign-up is closed."""
-    with _explaining():
+    with explaining():
         account = _accounts().create(
             parse(NewAccount, {"name": name, "password": password})
         )
@@ -55,14 +50,14 @@ def list_users() -> None:
     for account in accounts:
         state = "disabled" if account.disabled_at else "active"
         click.echo(f"{account.name:32}  {state:8}  {account.created_at:%Y-%m-%d}")
-    click.echo(f"{len(accounts)} accounts.")
+    click.echo(f"{_count(len(accounts), 'account')}.")
 
 
 @user.command("disable")
 @click.argument("name")
 def disable_user(name: str) -> None:
     """Refuse log-ins of an account and end its sessions; nothing is deleted."""
-    with _explaining():
+    with explaining():
         _accounts().disable(name)
     click.echo(f"Disabled {name}; all sessions ended.")
 
@@ -71,7 +66,7 @@ def disable_user(name: str) -> None:
 @click.argument("name")
 def enable_user(name: str) -> None:
     """Let a disabled account log in again."""
-    with _explaining():
+    with explaining():
         _accounts().enable(name)
     click.echo(f"Enabled {name}.")
 
@@ -80,8 +75,8 @@ def enable_user(name: str) -> None:
 @click.argument("name")
 @password_option
 def set_password(name: str, password: str) -> None:
-    """Give an account a new password and end its sessions."""
-    with _explaining():
+    """Give an account a new password, end its sessions and revoke its tokens."""
+    with explaining():
         _accounts().set_password(name, password)
     click.echo(f"Password of {name} changed; all sessions ended.")
 
@@ -90,14 +85,15 @@ def set_password(name: str, password: str) -> None:
 @click.argument("name")
 def list_sessions(name: str) -> None:
     """List the browsers in which a person is logged in."""
-    with _explaining():
+    with explaining():
         account = _accounts().find(name)
     alive, _ = current_sessions().of_user(account.id)
     for row in alive:
         device = describe_device(row.user_agent)
         times = f"{row.created_at:%Y-%m-%d %H:%M}  {row.last_seen_at:%Y-%m-%d %H:%M}"
         click.echo(f"{row.id:8}  {device:32}  {row.address:40}  {times}")
-    click.echo(f"{_count(len(alive))}: number, browser, address, signed in, last seen.")
+    total = _count(len(alive), "session")
+    click.echo(f"{total}: number, browser, address, signed in, last seen.")
 
 
 @session.command("end")
@@ -107,13 +103,13 @@ def end_sessions(name: str | None, everybodys: bool) -> None:
     """End all sessions of a person, or of everybody with --all."""
     if bool(name) == everybodys:
         raise click.UsageError("Give a user name, or --all.")
-    with _explaining():
+    with explaining():
         if name:
             account = _accounts().find(name)
             ended = current_sessions().end_all(account.id, BY_OPERATOR)
         else:
             ended = current_sessions().end_everybodys(BY_OPERATOR)
-    click.echo(f"Ended {_count(ended)}.")
+    click.echo(f"Ended {_count(ended, 'session')}.")
 
 
 @session.command("purge")
@@ -123,8 +119,8 @@ def purge_sessions() -> None:
     click.echo(f"Removed {upkeep.purge_all():,} expired copies and records.")
 
 
-def _count(sessions: int) -> str:
-    return f"{sessions:,} session" + ("" if sessions == 1 else "s")
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 @db.command("upgrade")
@@ -132,6 +128,7 @@ def upgrade() -> None:
     """Bring the tables to this release; done at every start as well."""
     database: Database = current_app.extensions["database"]
     database.upgrade()
+    database.complete()
     click.echo(f"The database is at revision {REVISION}.")
 
 
@@ -140,23 +137,12 @@ def upgrade() -> None:
 def migrate(message: str) -> None:
     """Write a migration for what you changed in the models (in development)."""
     database: Database = current_app.extensions["database"]
-    with _explaining():
+    with explaining():
         file = write_migration(database.engine, message)
     if file:
-        click.echo(f"Wrote {file}. Read it, then set REVISION in webapp/database.py.")
+        click.echo(f"Wrote {file}. Read it, then set REVISION in webapp/schema.py.")
     else:
         click.echo("The tables are as the models say; nothing to write.")
-
-
-@contextmanager
-def _explaining() -> Iterator[None]:
-    """Turn an error raised on purpose into one line and exit status 1."""
-    try:
-        yield
-    except (HoldfastError, RefusedToStart) as error:
-        raise click.ClickException(str(error)) from error
-    except UnicodeEncodeError as error:
-        raise click.ClickException("What was given is not text.") from error
 
 
 def _accounts() -> Accounts:

@@ -13,6 +13,8 @@ from webapp.errors import StoreUnavailable
 # One step looks at this many files or rows: 4 ms on a file store, 20 ms at most.
 STEP = 100
 PAUSE = 2.0
+# Between two steps of the command, so that the server gets to write in between.
+REST = 0.02
 EVERYTHING = 1_000_000_000
 
 Purge = Callable[[int], int]
@@ -56,4 +58,5 @@ class Upkeep:
         for purge in self._records:
             while step := purge(STEP):
                 removed += step
+                time.sleep(REST)
         return removed

@@ -1,6 +1,7 @@
 """Values as files in one folder."""
 
 import fcntl
+import itertools
 import os
 import re
 import struct
@@ -15,9 +16,12 @@ from typing import Any
 from cachelib import FileSystemCache
 
 from webapp.errors import StoreUnavailable
-from webapp.stores.interface import LARGEST_VALUE, Json, note_trouble
+from webapp.lasting import Lasting, on_disk
+from webapp.stores.interface import LARGEST_VALUE, Json, Measure, add_up, note_trouble
 
 TEMPORARY_FILE_AGE = 60.0
+# Files that are looked at, or removed while writers wait, in one step.
+STEP = 100
 USUAL_VALUE = 65_536
 # cachelib names a file by the SHA-256 of the key; others in the folder are not ours.
 OUR_FILE = re.compile(r"[0-9a-f]{64}")
@@ -48,6 +52,13 @@ class FileStore(FileSystemCache):
             self._unseen.close()
         with suppress(AttributeError):  # The folder could not be opened.
             os.close(self._lock_file)
+
+    @property
+    def place(self) -> str:
+        return str(self._path)
+
+    def lasting(self) -> Lasting:
+        return on_disk(Path(self._path))
 
     def get(self, key: str) -> Any:
         try:
@@ -100,10 +111,33 @@ class FileStore(FileSystemCache):
             raise self._trouble(error) from error
         return removed
 
+    def measure(self) -> Measure:
+        return add_up(map(_sizes, self._in_steps()))
+
+    def clear(self) -> bool:
+        for step in self._in_steps():
+            # Nobody writes now: a temporary file is one that a crash left.
+            with self._writing():
+                for entry in step:
+                    if self._is_temporary(entry) or OUR_FILE.fullmatch(entry.name):
+                        _remove(entry.path)
+        return True
+
+    def _in_steps(self) -> Iterator[list[os.DirEntry[str]]]:
+        try:
+            with os.scandir(self._path) as entries:
+                while step := list(itertools.islice(entries, STEP)):
+                    yield [each for each in step if each.is_file(follow_symlinks=False)]
+        except OSError as error:
+            raise self._trouble(error) from error
+
+    def _is_temporary(self, entry: os.DirEntry[str]) -> bool:
+        return entry.name.endswith(self._fs_transaction_suffix)
+
     def _purge_one(self, entry: os.DirEntry[str]) -> bool:
         if not entry.is_file(follow_symlinks=False):
             return False
-        if entry.name.endswith(self._fs_transaction_suffix):
+        if self._is_temporary(entry):
             age = time.time() - entry.stat().st_mtime
             return age > TEMPORARY_FILE_AGE and _remove(entry.path)
         if not OUR_FILE.fullmatch(entry.name):
@@ -161,6 +195,13 @@ def _read(path: str, limit: int) -> bytes:
         return content
     finally:
         os.close(descriptor)
+
+
+def _sizes(step: list[os.DirEntry[str]]) -> Iterator[int]:
+    for entry in step:
+        if OUR_FILE.fullmatch(entry.name):
+            with suppress(FileNotFoundError):
+                yield max(entry.stat().st_size - 4, 0)
 
 
 def _remove(path: str) -> bool:

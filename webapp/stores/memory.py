@@ -5,7 +5,8 @@ from typing import Any
 
 from cachelib import SimpleCache
 
-from webapp.stores.interface import Json
+from webapp.lasting import Lasting
+from webapp.stores.interface import Json, Measure, add_up
 
 
 class MemoryStore(SimpleCache):
@@ -14,10 +15,16 @@ class MemoryStore(SimpleCache):
     serializer = Json()  # type: ignore[assignment]
     is_shared = False
     last_trouble = 0.0
+    place = "the memory of the process"
 
     def __init__(self) -> None:
         super().__init__(threshold=sys.maxsize, default_timeout=0)
         self._unseen: list[str] = []
+
+    def lasting(self) -> Lasting:
+        return Lasting(
+            restart=False, redeploy=False, warning="it ends with the process"
+        )
 
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
         return bool(super().set(key, value, timeout))
@@ -31,3 +38,12 @@ class MemoryStore(SimpleCache):
             self._unseen = self._unseen or list(self._cache)
             keys = [self._unseen.pop() for _ in self._unseen[-limit:]]
             return sum(self.delete(key) for key in keys if not self.has(key))
+
+    def measure(self) -> Measure:
+        with self._lock:
+            return add_up([[len(content) for _, content in self._cache.values()]])
+
+    def clear(self) -> bool:
+        with self._lock:
+            self._unseen.clear()
+            return super().clear()

@@ -1,0 +1,1 @@
+"""Where each kind of state is, whether it lasts, and how it gets elsewhere."""
