@@ -12,6 +12,7 @@ from flask import (
     flash,
     render_template,
     request,
+    url_for,
 )
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -26,7 +27,8 @@ from webapp.sessions.guard import (
     sensitive,
     session,
 )
-from webapp.web import Answer, go_to, parse, refuse
+from webapp.sessions.records import MOST_LISTED
+from webapp.web import Answer, begin_download, earlier_than, go_to, parse, refuse
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
@@ -65,8 +67,15 @@ def change_password() -> Answer:
 
 @blueprint.get("/history")
 def history() -> str:
-    lines = current_accounts().history_of(current_user_id())
-    return render_template("accounts/history.html", lines=lines)
+    lines = current_accounts().history_of(current_user_id(), earlier_than())
+    older = lines[-1].at if len(lines) == MOST_LISTED else None
+    return render_template("accounts/history.html", lines=lines, older=older)
+
+
+@blueprint.get("/download")
+@sensitive
+def download() -> Answer:
+    return begin_download(url_for("account.export"), "accounts/download.html")
 
 
 @blueprint.get("/export")
@@ -93,7 +102,7 @@ def confirm_delete() -> str:
 def delete() -> WerkzeugResponse:
     current_accounts().delete(current_copy())
     session.forget()
-    return go_to("entries.home")
+    return go_to("entries.home", notice="account-deleted")
 
 
 def _write(parts: Mapping[str, Iterator[Any]]) -> Iterator[str]:

@@ -13,21 +13,29 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
-from webapp.accounts.history import WRONG_PASSWORD, History
+from webapp import metrics
+from webapp.accounts.history import DISABLED, WRONG_PASSWORD, History
 from webapp.accounts.inputs import USER_NAME
 from webapp.accounts.models import User
 from webapp.accounts.passwords import Passwords
 from webapp.database import AnyRow, Database
-from webapp.errors import Busy, Forbidden, WrongCredentials
+from webapp.errors import Busy, Forbidden, HoldfastError, TooMany, WrongCredentials
 from webapp.limits import Key, Limits
 from webapp.sessions.records import Records
 from webapp.sessions.service import Origin
 
+RESULTS = {
+    WrongCredentials: "wrong",
+    TooMany: "limited",
+    Busy: "busy",
+    Forbidden: "disabled",
+}
 MISMATCH = "User name and password do not match."
 
-BY_NAME = select(User.id, User.name, User.password_hash, User.disabled_at).where(
-    User.name_key == bindparam("name_key")
-)
+USER = select(User.id, User.name, User.password_hash, User.disabled_at)
+BY_NAME = USER.where(User.name_key == bindparam("name_key"))
+# FOR NO KEY UPDATE on PostgreSQL: whoever adds a row of theirs need not wait.
+HELD = USER.where(User.id == bindparam("user_id")).with_for_update(key_share=True)
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,15 @@ class Authentication:
         unknown name and a wrong password; Forbidden for a disabled account when the
         password was right.
         """
+        try:
+            attempt = self._check(name, password, origin)
+        except HoldfastError as error:
+            metrics.PASSWORDS.labels(RESULTS.get(type(error), "failed")).inc()
+            raise
+        metrics.PASSWORDS.labels("right").inc()
+        return attempt
+
+    def _check(self, name: str, password: str, origin: Origin) -> Attempt:
         attempt = self._begin(name, origin)
         user = attempt.user
         try:
@@ -84,6 +101,9 @@ class Authentication:
         if not matches or user is None:
             raise WrongCredentials(MISMATCH)
         if user.disabled_at:
+            with self._database.write() as db:
+                self.take_back(attempt, was_right=True)
+                self.history.note(db, user.id, DISABLED, origin)
             raise Forbidden("This account is disabled. Ask the operator.")
         return attempt
 
@@ -91,13 +111,23 @@ class Authentication:
         """Take the attempt back, for it was right; return the user.
 
         To be called in the transaction that lets them in. Raises Overtaken when
-        password or account were changed while the password was being checked.
+        password or account were changed while the password was being checked, and
+        holds the user: who changes them next finds the session that this one starts.
         """
         user = attempt.user
-        if user is None or self.find(user.name) != user:
-            raise Overtaken(MISMATCH)
+        # Limits before users, as everybody who takes both: nobody waits in a circle.
         self.take_back(attempt, was_right=True)
+        if user is None or self.hold(user.id) != user:
+            raise Overtaken(MISMATCH)
         return user
+
+    def hold(self, user_id: int) -> AnyRow | None:
+        """Return the user, and let no other transaction change them before this one.
+
+        SQLite has one transaction that writes at a time.
+        """
+        with self._database.write() as db:
+            return db.execute(HELD, {"user_id": user_id}).first()
 
     def rehash(self, attempt: Attempt, password: str) -> None:
         """Hash a right password anew when the parameters have changed since."""
@@ -117,10 +147,19 @@ class Authentication:
                 .values(password_hash=hashed)
             )
 
-    def count_sign_up(self, origin: Origin) -> None:
-        """Raise TooMany when too many accounts were made from one address."""
-        key = Key("sign-up", network_of(origin.address))
-        self._limits.take([key], lambda _db: None)
+    def hash_for_sign_up(self, password: str, origin: Origin) -> str:
+        """Hash the password of a new account; raises as `Passwords.hash_new`.
+
+        Raises TooMany when too many accounts were made from one address.
+        """
+        network = network_of(origin.address)
+        keys = [Key("sign-up", network)]
+        self._limits.take(keys, lambda _db: None)
+        try:
+            return self.passwords.hash_new(password, network)
+        except Busy:
+            self._limits.give_back(keys)
+            raise
 
     def forgive(self, name: str) -> None:
         """Let strangers' browsers try this account again at once."""

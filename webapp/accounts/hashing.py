@@ -1,13 +1,15 @@
 """The queue for hashing passwords: one at a time, beside the loop, never too many."""
 
-import sys
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
+from config.memory import keep_hash
+from webapp import metrics
 from webapp.errors import Busy
+from webapp.pace import is_one_thread
 
 T = TypeVar("T")
 
@@ -48,6 +50,16 @@ class HashingQueue:
         is_known: bool = False,
     ) -> T:
         """Call the function when it is this source's turn; raises Busy."""
+        with metrics.HASHES.track_inprogress():
+            self._wait(source, is_known=is_known)
+            try:
+                is_awaited = bool(self._known or self._strangers)
+                return _beside_the_loop(partial(function, *arguments), is_awaited)
+            finally:
+                with self._lock:
+                    self._call_next()
+
+    def _wait(self, source: str, *, is_known: bool) -> None:
         place = Place()
         with self._lock:
             if self._is_working:
@@ -60,11 +72,6 @@ class HashingQueue:
         place.called.wait()
         if place.turned_away:
             raise Busy("Too many passwords are waiting to be checked.")
-        try:
-            return _beside_the_loop(function, *arguments)
-        finally:
-            with self._lock:
-                self._call_next()
 
     def _make_room(self, newcomer: str) -> None:
         lines = [line for line in (self._strangers, self._known) if line]
@@ -94,12 +101,16 @@ class HashingQueue:
             line[source] = places
 
 
-def _beside_the_loop(function: Callable[..., T], *arguments: Any) -> T:
-    """Call it on a thread of its own where the server is a gevent loop."""
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is None or not monkey.is_module_patched("threading"):
-        return function(*arguments)
-    return _thread().apply(function, arguments)  # type: ignore[no-any-return]
+def _beside_the_loop(function: Callable[[], T], is_awaited: bool) -> T:
+    """Call it on a thread of its own where the server is a gevent loop.
+
+    Its memory stays for those who wait for it; other servers have other threads, and
+    glibc does there what it always does.
+    """
+    if not is_one_thread():
+        return function()
+    keep_hash(for_next=is_awaited)
+    return _thread().apply(function)  # type: ignore[no-any-return]
 
 
 @cache

@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 from webapp import clock
 from webapp.accounts.models import Event
 from webapp.database import AnyRow, Database
-from webapp.sessions.records import HISTORY, Records
+from webapp.sessions.records import HISTORY, MOST_LISTED, Records
 from webapp.sessions.service import Origin
 
 WRONG_PASSWORD = "wrong password"  # noqa: S105
 PASSWORD_CHANGED = "password changed"  # noqa: S105
-MOST_EVENTS = 200
+DISABLED = "log-in refused: disabled"
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Happening:
     what: str
     address: str
     user_agent: str
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class History:
         self._database = database
         self._records = records
 
-    def note(self, db: Session, user_id: int, kind: str, origin: Origin) -> int:
+    def note(
+        self, db: Session, user_id: int, kind: str, origin: Origin, about: str = ""
+    ) -> int:
         """Write an event in the transaction given; return its ID."""
         event = Event(
             user_id=user_id,
@@ -53,6 +56,7 @@ class History:
             created_at=clock.now(),
             address=origin.address[:45],
             user_agent=origin.user_agent[:300],
+            about=about,
         )
         db.add(event)
         db.flush()
@@ -62,22 +66,23 @@ class History:
         with self._database.write() as db:
             db.execute(delete(Event).where(Event.id == event_id))
 
-    def of_user(self, user_id: int) -> list[Happening]:
-        """Return what happened, latest first, MOST_EVENTS at most."""
-        lines = [
-            Happening(event.created_at, event.kind, event.address, event.user_agent)
-            for event in self._events(user_id)
-        ]
-        alive, over = self._records.of_user(user_id)
-        for row in [*alive, *over]:
+    def of_user(self, user_id: int, before: datetime | None = None) -> list[Happening]:
+        """Return what happened, latest first: the latest MOST_LISTED lines.
+
+        With `before` those before that moment: however often somebody tries wrong
+        passwords, nothing is pushed out.
+        """
+        lines = [Happening(*event) for event in self._events(user_id, before)]
+        for row in self._records.begun(user_id, before):
             where = (row.address, row.user_agent)
             lines.append(Happening(row.created_at, "logged in", *where))
+        _, over = self._records.of_user(user_id, before)
         for row in over:
             reason = row.end_reason or "timed out"
             what = reason if reason == "logged out" else f"session ended: {reason}"
             where = (row.address, row.user_agent)
             lines.append(Happening(self._records.over_at(row), what, *where))
-        return sorted(lines, key=lambda line: line.at, reverse=True)[:MOST_EVENTS]
+        return sorted(lines, key=lambda line: line.at, reverse=True)[:MOST_LISTED]
 
     def last_time(self, user_id: int, session_id: int) -> LastTime | None:
         """Return the log-in before that session's; None for the first one."""
@@ -94,28 +99,40 @@ class History:
         return LastTime(before.created_at, before.address, before.user_agent, count)
 
     def export(self, user_id: int) -> Iterator[dict[str, str]]:
-        for line in self.of_user(user_id):
-            yield {
-                "at": line.at.isoformat(),
-                "what": line.what,
-                "address": line.address,
-                "user_agent": line.user_agent,
-            }
+        lines = self.of_user(user_id)
+        while lines:
+            for line in lines:
+                yield {
+                    "at": line.at.isoformat(),
+                    "what": line.what,
+                    "address": line.address,
+                    "user_agent": line.user_agent,
+                    "about": line.about,
+                }
+            lines = self.of_user(user_id, before=lines[-1].at)
 
     def purge(self, limit: int) -> int:
         """Forget up to `limit` events that are too old; tell how many."""
-        old = select(Event.id).where(Event.created_at < clock.now() - HISTORY)
-        with self._database.write() as db:
-            ids = list(db.scalars(old.limit(limit)))
-            db.execute(delete(Event).where(Event.id.in_(ids)))
-        return len(ids)
+        old = Event.created_at < clock.now() - HISTORY
+        return self._database.delete_some(Event.id, old, limit)
 
-    def _events(self, user_id: int) -> Sequence[AnyRow]:
+    def _events(self, user_id: int, before: datetime | None) -> Sequence[AnyRow]:
+        now = clock.now()
         statement = (
-            select(Event.kind, Event.created_at, Event.address, Event.user_agent)
-            .where(Event.user_id == user_id, Event.created_at > clock.now() - HISTORY)
+            select(
+                Event.created_at,
+                Event.kind,
+                Event.address,
+                Event.user_agent,
+                Event.about,
+            )
+            .where(
+                Event.user_id == user_id,
+                Event.created_at > now - HISTORY,
+                Event.created_at < (before or now + HISTORY),
+            )
             .order_by(Event.created_at.desc(), Event.id.desc())
-            .limit(MOST_EVENTS)
+            .limit(MOST_LISTED)
         )
         with self._database.read() as db:
             return db.execute(statement).all()

@@ -1,9 +1,19 @@
 """What people type about themselves, for the page, the API and the command line."""
 
 import re
-from typing import Annotated
+from datetime import date
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    StringConstraints,
+    model_validator,
+)
+
+from webapp import clock
+from webapp.accounts.models import TOKEN_NAME_LENGTH, TOKEN_PREFIX_LENGTH
 
 USER_NAME = re.compile(r"[A-Za-z0-9_-]{3,32}")
 
@@ -37,3 +47,51 @@ class NewPassword(BaseModel):
     password: str
     again: str
     end_others: bool = False
+
+
+def _check_token_name(value: str) -> str:
+    if not value:
+        raise ValueError("Give it a name.")
+    if len(value) > TOKEN_NAME_LENGTH:
+        raise ValueError(f"Use at most {TOKEN_NAME_LENGTH} characters.")
+    if not value.isprintable():
+        raise ValueError("Use only characters that can be seen.")
+    return value
+
+
+def _check_prefix(value: str) -> str:
+    if len(value) > TOKEN_PREFIX_LENGTH:
+        raise ValueError(f"Use at most {TOKEN_PREFIX_LENGTH} characters.")
+    if "\0" in value:
+        raise ValueError("No key has a NUL character in it.")
+    return value
+
+
+def _read_date(value: Any) -> Any:
+    try:
+        return date.fromisoformat(value) if value else None
+    except ValueError:
+        raise ValueError("Write the date like 2027-03-31.") from None
+
+
+class NewToken(BaseModel):
+    """A token for a program: what it may do, and for how long."""
+
+    name: Annotated[
+        str, StringConstraints(strip_whitespace=True), AfterValidator(_check_token_name)
+    ]
+    access: Literal["read", "write"]
+    prefix: Annotated[str, AfterValidator(_check_prefix)] = ""
+    secrets: bool = False
+    expires: Literal["never", "7", "30", "90", "365", "date"]
+    on: Annotated[date | None, BeforeValidator(_read_date)] = None
+
+    @model_validator(mode="after")
+    def _check_expiry(self) -> Self:
+        if self.expires != "date":
+            self.on = None
+        elif self.on is None:
+            raise ValueError("Choose the date on which it expires.")
+        elif self.on < clock.now().date():
+            raise ValueError("Choose a date to come.")
+        return self

@@ -8,6 +8,7 @@ import logging
 import secrets
 import unicodedata
 from base64 import b64encode
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,10 @@ LONGEST = 1024
 # What a hash from elsewhere or from before may cost to check: 128 MiB, some 100 ms.
 MOST_MEMORY_KIB = 131_072
 KEYBOARD = "1234567890qwertyuiopasdfghjklzxcvbnm"
+BREACHED = (
+    "This password is known from a data breach. Choose another, and change it wherever "
+    "else you use it."
+)
 PADDING = "0123456789 !?.,-_*#+"
 log = logging.getLogger(__name__)
 
@@ -30,9 +35,15 @@ class Passwords:
     """One policy for every door that sets or checks a password."""
 
     def __init__(
-        self, memory_kib: int, rounds: int, min_length: int, queue: HashingQueue
+        self,
+        memory_kib: int,
+        rounds: int,
+        min_length: int,
+        queue: HashingQueue,
+        is_breached: Callable[[str], bool] | None = None,
     ) -> None:
         self._queue = queue
+        self._is_breached = is_breached
         self._hasher = PasswordHasher(
             time_cost=rounds, memory_cost=memory_kib, parallelism=1
         )
@@ -44,8 +55,18 @@ class Passwords:
             f"${salt.decode().rstrip('=')}${digest.decode().rstrip('=')}"
         )
 
+    def hash_new(self, password: str, source: str, *, is_known: bool = False) -> str:
+        """Hash a password that `check_new` let pass; raises Busy as `hash`.
+
+        Raises Invalid for one that is known from a data breach. To be called outside
+        of a transaction: it may wait for another server.
+        """
+        if self._is_breached and self._is_breached(_normalize(password) or ""):
+            raise Invalid(password=BREACHED)
+        return self.hash(password, source, is_known=is_known)
+
     def hash(self, password: str, source: str, *, is_known: bool = False) -> str:
-        """Hash a new password; raises Busy when too many wait. See HashingQueue."""
+        """Hash a password; raises Busy when too many wait. See HashingQueue."""
         text = _normalize(password) or ""
         return self._queue.run(source, self._hasher.hash, text, is_known=is_known)
 
@@ -63,17 +84,10 @@ class Passwords:
         if text is None or len(text.encode()) > LONGEST:
             # Not one that can be set; it takes the time of one nevertheless.
             stored, text = None, ""
-        try:
-            matches = self._queue.run(
-                source,
-                self._hasher.verify,
-                stored or self._nobody,
-                text,
-                is_known=is_known,
-            )
-        except (Argon2Error, InvalidHashError):
-            return False
-        return bool(stored and matches)
+        matches = self._queue.run(
+            source, self._matches, stored or self._nobody, text, is_known=is_known
+        )
+        return matches and bool(stored)
 
     def needs_rehash(self, stored: str) -> bool:
         return self._hasher.check_needs_rehash(stored)
@@ -95,6 +109,13 @@ class Passwords:
             raise Invalid(password="Use something else than your user name.")  # noqa: S106
         if _is_common(password):
             raise Invalid(password="Too many people use this one. Choose another.")  # noqa: S106
+
+    def _matches(self, stored: str, text: str) -> bool:
+        # What is raised on the server's thread is logged there, with its traceback.
+        try:
+            return self._hasher.verify(stored, text)
+        except (Argon2Error, InvalidHashError):
+            return False
 
     def _is_payable(self, stored: str) -> bool:
         # Whoever can write a row must not be able to stop the process with it.

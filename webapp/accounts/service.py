@@ -1,6 +1,6 @@
 """Sign up, log in, confirm, change and delete an account; what the operator does."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from webapp.accounts.authentication import Authentication, Overtaken
 from webapp.accounts.history import PASSWORD_CHANGED, Happening, LastTime
 from webapp.accounts.inputs import Credentials, NewAccount, NewPassword
 from webapp.accounts.models import User
+from webapp.accounts.tokens import Tokens
 from webapp.cache import CachedValues
 from webapp.database import Database
 from webapp.errors import Busy, Invalid, NotFound, Taken
@@ -43,6 +44,7 @@ class Accounts:
         authentication: Authentication,
         sessions: Sessions,
         cached: CachedValues,
+        tokens: Tokens,
     ) -> None:
         self._database = database
         self._authentication = authentication
@@ -50,6 +52,9 @@ class Accounts:
         self._history = authentication.history
         self._sessions = sessions
         self._cached = cached
+        self._tokens = tokens
+        # What deletes the most of what a person has, in steps.
+        self.clearing: list[Callable[[int], object]] = []
 
     def sign_up(self, wanted: NewAccount, origin: Origin) -> Started:
         """Make an account for a visitor and log them in; raises as `create`."""
@@ -61,12 +66,14 @@ class Accounts:
     def create(self, wanted: NewAccount, origin: Origin = OPERATOR) -> Account:
         """Make an account; raises Taken, Invalid for the password, TooMany or Busy."""
         self._passwords.check_new(wanted.password, wanted.name)
-        if origin is not OPERATOR:
-            self._authentication.count_sign_up(origin)
+        if origin is OPERATOR:
+            hashed = self._passwords.hash_new(wanted.password, origin.address)
+        else:
+            hashed = self._authentication.hash_for_sign_up(wanted.password, origin)
         user = User(
             name=wanted.name,
             name_key=wanted.name.lower(),
-            password_hash=self._passwords.hash(wanted.password, origin.address),
+            password_hash=hashed,
             created_at=clock.now(),
         )
         try:
@@ -111,7 +118,7 @@ class Accounts:
     def change_password(
         self, copy: Copy, data: dict[str, Any], new: NewPassword, origin: Origin
     ) -> Started | None:
-        """Set a new password; the session gets a new ID, the others may end.
+        """Set a new password; the session gets a new ID, others and tokens may end.
 
         None when the session ended meanwhile. Raises Invalid for the new password,
         else as `Authentication.check`.
@@ -122,10 +129,10 @@ class Accounts:
         self._passwords.check_new(new.password, name)
         attempt = self._authentication.check(name, new.current, origin)
         try:
-            hashed = self._passwords.hash(
+            hashed = self._passwords.hash_new(
                 new.password, attempt.source, is_known=attempt.is_known
             )
-        except Busy:
+        except (Busy, Invalid):
             self._authentication.take_back(attempt, was_right=True)
             raise
         with self._database.write() as db:
@@ -136,6 +143,7 @@ class Accounts:
                 self._history.note(db, user.id, PASSWORD_CHANGED, origin)
                 if new.end_others:
                     self._sessions.end_others(started.copy, PASSWORD_CHANGED)
+                    self._tokens.revoke_all(user.id, PASSWORD_CHANGED)
             return started
 
     def delete(self, copy: Copy) -> None:
@@ -143,30 +151,49 @@ class Accounts:
 
         Raises SessionOver when the session ended meanwhile.
         """
-        with self._database.write() as db:
+        with self._database.write():
+            self._authentication.hold(copy.user_id)
             self._sessions.require_alive(copy)
-            self._sessions.end_all(copy.user_id, "account deleted")
-            # Entries, sessions and history go with it: ON DELETE CASCADE.
-            db.execute(delete(User).where(User.id == copy.user_id))
-            self._database.after_commit(lambda: self._cached.forget(copy.user_id))
+            self.remove(copy.user_id)
+
+    def remove(self, user_id: int) -> None:
+        """Delete an account and everything it has, whoever is logged in to it.
+
+        Of what is a lot the most goes before, for all at once would hold up others.
+        Where that is cut off nobody is logged in, and it can be done once more.
+        """
+        self._sessions.end_all(user_id, "account deleted")
+        for clear in self.clearing:
+            clear(user_id)
+        with self._database.write() as db:
+            # Sessions that began meanwhile are over with it.
+            self._sessions.end_all(user_id, "account deleted")
+            # Entries, sessions, tokens and history go with it: ON DELETE CASCADE.
+            db.execute(delete(User).where(User.id == user_id))
+            self._database.after_commit(lambda: self._cached.forget(user_id))
+            self._database.after_commit(self._database.wipe_deleted)
 
     def export(self, user_id: int) -> Iterator[dict[str, Any]]:
         account = self.account_of(user_id)
         yield {"name": account.name, "created_at": account.created_at.isoformat()}
 
     def set_password(self, name: str, password: str) -> None:
-        """Set the password and end all the person's sessions."""
+        """Set the password, end all the person's sessions and revoke their tokens."""
         account = self.find(name)
         self._passwords.check_new(password, account.name)
-        hashed = self._passwords.hash(password, OPERATOR.address)
+        hashed = self._passwords.hash_new(password, OPERATOR.address)
         with self._database.write() as db:
+            self._authentication.forgive(name)
             _update(db, account.id, password_hash=hashed)
             self._history.note(db, account.id, PASSWORD_CHANGED, OPERATOR)
-            self._authentication.forgive(name)
             self._sessions.end_all(account.id, BY_OPERATOR)
+            self._tokens.revoke_all(account.id, BY_OPERATOR)
 
     def disable(self, name: str) -> None:
-        """Refuse log-ins of the person from now on and end all their sessions."""
+        """Refuse the person's log-ins and tokens from now on, end all their sessions.
+
+        The tokens work again once the account is enabled.
+        """
         account = self.find(name)
         with self._database.write() as db:
             _update(db, account.id, disabled_at=clock.now())
@@ -195,12 +222,16 @@ class Accounts:
         """Return the log-in before this session's; None for the first one."""
         return self._history.last_time(copy.user_id, copy.record_id)
 
-    def history_of(self, user_id: int) -> Sequence[Happening]:
-        return self._history.of_user(user_id)
+    def history_of(self, user_id: int, before: datetime | None) -> Sequence[Happening]:
+        return self._history.of_user(user_id, before)
 
     def account_of(self, user_id: int) -> Account:
+        """Return a person's account; raises NotFound when it was deleted meanwhile."""
         with self._database.read() as db:
-            return Account(*db.execute(ALL.where(User.id == user_id)).one())
+            row = db.execute(ALL.where(User.id == user_id)).first()
+        if row is None:
+            raise NotFound("There is no such account any more.")
+        return Account(*row)
 
 
 def _update(db: Session, user_id: int, **columns: object) -> None:

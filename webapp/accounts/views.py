@@ -1,5 +1,6 @@
 """The pages to sign up, log in, log out and confirm, and the name on every page."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import (
@@ -18,15 +19,19 @@ from werkzeug.wrappers import Response
 
 from webapp.accounts.inputs import Credentials, NewAccount
 from webapp.accounts.service import Accounts
+from webapp.error_pages import show_error
 from webapp.errors import (
     Busy,
     Forbidden,
     Invalid,
     NotFound,
     NotFresh,
+    NotLoggedIn,
     TooMany,
     WrongCredentials,
 )
+from webapp.programs import is_for_programs
+from webapp.sessions.copies import Copy
 from webapp.sessions.devices import describe_device
 from webapp.sessions.guard import (
     check_form_token,
@@ -37,6 +42,7 @@ from webapp.sessions.guard import (
     public,
     session,
 )
+from webapp.sessions.large import large_form
 from webapp.sessions.service import Started
 from webapp.web import Answer, go_to, is_own_page, own_address, parse, refuse
 
@@ -44,12 +50,14 @@ blueprint = Blueprint("accounts", __name__)
 
 REFUSALS = (Invalid, WrongCredentials, Forbidden, TooMany, Busy)
 SEE_OTHER = 303
+FORM_OF_LOGIN = ("name", "keep", "next", "act")
 
 
 def init_accounts(app: Flask, accounts: Accounts, *, sign_up_open: bool) -> None:
     app.extensions["accounts"] = accounts
     app.register_blueprint(blueprint)
     app.register_error_handler(NotFresh, ask_again)
+    app.register_error_handler(NotLoggedIn, ask_to_log_in)
     app.context_processor(
         lambda: {"user_name": current_user_name(), "sign_up_open": sign_up_open}
     )
@@ -100,8 +108,21 @@ def do_login() -> Answer:
             message = "Enter your user name and your password."
         return refuse(error, "accounts/login.html", form=_typed(), error=message)
     answer = _let_in(started)
-    _tell_last_time(started)
+    words, act = _last_time(started.copy), request.form.get("act", "")
+    if act:
+        return _show_typed(act, words)
+    if words:
+        if not current_sessions().has_copy(started.copy):
+            # Where no notice can be kept for the next page, this is a page of its own.
+            return go_to("accounts.last_time", next=_next_page())
+        flash(words)
     return answer
+
+
+@blueprint.get("/login/last-time")
+def last_time() -> Answer:
+    words, next_page = _last_time(current_copy()), _next_page()
+    return render_template("accounts/last_time.html", words=words, next=next_page)
 
 
 @blueprint.post("/logout")
@@ -122,6 +143,7 @@ def confirm() -> str:
 
 
 @blueprint.post("/confirm")
+@large_form
 def do_confirm() -> Answer:
     """Check the password, then go on with the act that asked for it."""
     password = request.form.get("confirm_password", "")
@@ -142,10 +164,30 @@ def do_confirm() -> Answer:
 
 def ask_again(error: NotFresh) -> Answer:
     """Answer a sensitive act by asking for the password; keep what was typed."""
+    if is_for_programs():
+        return current_app.make_response(show_error(error))
     if request.method == "GET":
         return go_to("accounts.confirm", next=own_address())
     page = {"act": request.path, "typed": _typed(), "error": None}
     return refuse(error, "accounts/confirm.html", **page)
+
+
+def ask_to_log_in(error: NotLoggedIn) -> Answer:
+    """Answer a form by asking for the log-in; keep what was typed."""
+    # That of /confirm has an act of its own, which is to be confirmed again.
+    form = {"act": request.path} | _typed()
+    return refuse(error, "accounts/login.html", form=form, error=str(error))
+
+
+def _show_typed(act: str, notice: str) -> Answer:
+    """Show what was typed before the log-in: whoever is there now may send it."""
+    _match(act)
+    if notice:
+        flash(notice)
+    typed = {
+        name: value for name, value in _typed().items() if name not in FORM_OF_LOGIN
+    }
+    return render_template("accounts/typed.html", act=act, typed=typed)
 
 
 def go_on_as(started: Started | None) -> bool:
@@ -169,7 +211,7 @@ def current_user_name() -> str | None:
     if not isinstance(name, str):
         try:
             name = session["_name"] = current_accounts().name_of(session.user_id)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, NotFound):
             # The page that says so needs no name.
             return "Your account"
     return name
@@ -184,10 +226,11 @@ def _let_in(started: Started) -> Response:
     return redirect(_next_page(), SEE_OTHER)
 
 
-def _tell_last_time(started: Started) -> None:
-    last = current_accounts().last_time(started.copy)
+def _last_time(copy: Copy) -> str:
+    """Say when the person logged in before, and what was tried since; once it was."""
+    last = current_accounts().last_time(copy)
     if last is None:
-        return
+        return ""
     words = (
         f"You last logged in on {last.at:%Y-%m-%d at %H:%M} UTC with "
         f"{describe_device(last.user_agent)} from {last.address}."
@@ -195,22 +238,27 @@ def _tell_last_time(started: Started) -> None:
     if last.failures_since:
         times = "once" if last.failures_since == 1 else f"{last.failures_since} times"
         words += f" Since then a wrong password was tried {times}."
-    flash(words)
+    return words
 
 
 def _go_on(act: str) -> Answer:
     """Do the act the person was asked to confirm, with the form as it came again."""
-    adapter = current_app.url_map.bind_to_environ(request.environ)
-    try:
-        endpoint, arguments = adapter.match(act, method="POST") if act else ("", {})
-    except HTTPException as error:
-        raise NotFound("There is nothing to go on with.") from error
-    if not endpoint:
+    if not act:
         return redirect(_next_page(), SEE_OTHER)
-    if not is_sensitive(endpoint):
+    endpoint, arguments = _match(act)
+    if not is_sensitive(endpoint, arguments):
         raise Forbidden("Only what needs your password can be confirmed.")
     view: Any = current_app.view_functions[endpoint]
     return view(**arguments)  # type: ignore[no-any-return]
+
+
+def _match(act: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the endpoint that takes the form, with its arguments; raises NotFound."""
+    adapter = current_app.url_map.bind_to_environ(request.environ)
+    try:
+        return adapter.match(act, method="POST")
+    except HTTPException as error:
+        raise NotFound("There is nothing to go on with.") from error
 
 
 def _typed() -> dict[str, str]:

@@ -6,10 +6,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from webapp import clock
+from webapp.database import AnyRow
 from webapp.errors import StoreUnavailable
+from webapp.sessions.models import SessionRecord
 from webapp.stores import Store
 
 MISSING = object()
+# What is where a copy was until it is deleted: nobody can save on top of it.
+TAKEN: dict[str, Any] = {}
+TAKE_ATTEMPTS, TAKEN_FOR = 100, 60
 
 
 class Copy(BaseModel):
@@ -59,14 +64,12 @@ class Copies:
     def read(self, id_hash: str, *, strict: bool = False) -> Copy | None:
         """Return the copy, None when it is missing, damaged or (unless strict) away."""
         try:
-            copy = Copy.model_validate(self._store.get(id_hash))
-        except ValidationError:
-            return None
+            content = self._store.get(id_hash)
         except StoreUnavailable:
             if strict:
                 raise
             return None
-        return copy if copy.id_hash == id_hash else None
+        return _read(content, id_hash)
 
     def add(self, copy: Copy, timeout: int) -> bool:
         """Put a copy where none is; tell whether it was put."""
@@ -84,9 +87,36 @@ class Copies:
         except ValueError as error:
             raise StoreUnavailable(f"A session cannot be kept: {error}") from error
 
+    def take(self, id_hash: str) -> Copy | None:
+        """Delete the copy, and return it as the last who saved it left it."""
+        found = None
+        with suppress(StoreUnavailable):
+            for _ in range(TAKE_ATTEMPTS):
+                content = self._store.get(id_hash)
+                if content is None:
+                    break
+                if self._store.replace(id_hash, TAKEN, content, TAKEN_FOR):
+                    found = _read(content, id_hash)
+                    break
+        self.delete(id_hash)
+        return found
+
     def delete(self, id_hash: str) -> None:
         with suppress(StoreUnavailable):
             self._store.delete(id_hash)
+
+
+def _read(content: Any, id_hash: str) -> Copy | None:
+    try:
+        copy = Copy.model_validate(content)
+    except ValidationError:
+        return None
+    return copy if copy.id_hash == id_hash else None
+
+
+def lasting(data: dict[str, Any]) -> dict[str, Any]:
+    """Return what is more than a notice, or than what can be found out again."""
+    return {key: value for key, value in data.items() if not key.startswith("_")}
 
 
 def merge(
@@ -123,3 +153,20 @@ def _merge_lists(old: list[Any], new: list[Any], other: list[Any]) -> list[Any]:
     if other[: len(old)] == old:
         return new + other[len(old) :]
     return other + [value for value in new if value not in old]
+
+
+def copy_of(
+    record: AnyRow | SessionRecord, data: dict[str, Any], id_hash: str = ""
+) -> Copy:
+    """Return what the store is to have of a session; it was looked at just now."""
+    return Copy(
+        id_hash=id_hash or record.id_hash,
+        record_id=record.id,
+        user_id=record.user_id,
+        last_seen_at=record.last_seen_at.timestamp(),
+        confirmed_at=record.confirmed_at.timestamp(),
+        expires_at=record.expires_at.timestamp(),
+        checked_at=clock.timestamp(),
+        kept=record.kept,
+        data=data,
+    )

@@ -1,17 +1,20 @@
 """Who may pass: every URL needs a log-in unless its view says `@public`."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
-from flask import Flask, current_app, request, url_for
+from flask import Flask, current_app, g, request, url_for
 from flask import session as flask_session
 from markupsafe import Markup
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response
 
-from webapp.errors import Forbidden, NotFresh
+from webapp.errors import Forbidden, NoForm, NotAuthenticated, NotFresh, NotLoggedIn
+from webapp.programs import is_for_programs
 from webapp.sessions.copies import Copy
+from webapp.sessions.form_tokens import form_key_of, form_token_of
 from webapp.sessions.interface import (
     SESSION_ID,
     Session,
@@ -20,10 +23,14 @@ from webapp.sessions.interface import (
 )
 from webapp.sessions.records import hash_id
 from webapp.sessions.service import Origin, Sessions
-from webapp.web import SAFE_METHODS, is_own_page, own_address
+from webapp.web import FORMS, LARGE, SAFE_METHODS, is_own_page, own_address
 
+# Where the copy has it; it can be found out again.
+FORM_KEY = "_form_key"
 # Where a visitor is sent; the page itself belongs to the accounts.
 LOGIN = "accounts.login"
+# Bytes of a form that goes through the log-in: user name and password come on top.
+MOST_CARRIED = LARGE // 2
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -38,8 +45,12 @@ def init_guard(app: Flask) -> None:
             raise session.failure
         if request.method not in SAFE_METHODS:
             _look_again()
-        if session.user_id or _is_open():
+        if current_person() or _is_open():
             return None
+        if is_for_programs():
+            raise NotAuthenticated("Send a token: Authorization: Bearer hf_…")
+        if _is_typed():
+            raise NotLoggedIn("Please log in. What you typed is kept here meanwhile.")
         target = url_for(LOGIN, next=_next_page())
         return current_app.redirect(target, HTTPStatus.SEE_OTHER)
 
@@ -57,13 +68,28 @@ def public(view: View) -> View:
 
 def sensitive(view: View) -> View:
     """Let only those do this who gave their password lately."""
-    view.is_sensitive = True  # type: ignore[attr-defined]
-    return view
+    return sensitive_if(lambda **_arguments: True)(view)
 
 
-def is_sensitive(endpoint: str | None) -> bool:
+def sensitive_if(condition: Callable[..., bool]) -> Callable[[View], View]:
+    """As `sensitive`, where the condition holds for the arguments of the view."""
+
+    def mark(view: View) -> View:
+        view.is_sensitive = condition  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def is_sensitive(endpoint: str | None, arguments: Mapping[str, Any]) -> bool:
     view = current_app.view_functions.get(endpoint or "")
-    return getattr(view, "is_sensitive", False)
+    condition = getattr(view, "is_sensitive", None)
+    return condition is not None and condition(**arguments)
+
+
+def is_fresh() -> bool:
+    """Tell whether the password was given lately, in a view that needs a log-in."""
+    return current_sessions().is_fresh(current_copy())
 
 
 def origin() -> Origin:
@@ -74,6 +100,11 @@ def origin() -> Origin:
         request.user_agent.string,
         hash_id(device) if SESSION_ID.fullmatch(device) else "",
     )
+
+
+def current_person() -> int | None:
+    """Return whose request it is, by session or by token; None for a visitor."""
+    return session.user_id or g.get("token_user_id")
 
 
 def current_user_id() -> int:
@@ -93,21 +124,29 @@ def current_sessions() -> Sessions:
 
 
 def form_token() -> str:
-    """Return a value that only this session's pages have; nothing is stored for it."""
-    return hmac.digest(session.sid.encode(), b"form", "sha256").hex()[:32]
+    """Return a value that only this session's pages have, under each of its IDs."""
+    key = session.get(FORM_KEY)
+    if not isinstance(key, str):
+        database = current_app.extensions["database"]
+        key = session[FORM_KEY] = form_key_of(database, current_copy().record_id)
+    return form_token_of(key) if key else ""
 
 
 def form_token_field() -> Markup:
     """Write the hidden input that every form of a logged-in page needs."""
+    try:
+        token = form_token()
+    except SQLAlchemyError:
+        token = ""  # The page that says so needs none.
     # Hexadecimal digits need no escaping.
-    field = f'<input type="hidden" name="form_token" value="{form_token()}">'
-    return Markup(field)  # noqa: S704
+    return Markup(f'<input type="hidden" name="form_token" value="{token}">')  # noqa: S704
 
 
 def _look_again() -> None:
     """Become a visitor when the session ended while its form was still arriving."""
     if session.copy_at_open:
-        _ = request.form  # Reads to the end, however slowly it comes.
+        # Reads to the end, however slowly it comes.
+        request.get_data(parse_form_data=True)
         if not current_sessions().is_alive(session.copy_at_open):
             session.step_back()
 
@@ -120,24 +159,32 @@ def _check_form_token() -> None:
 
 
 def check_form_token() -> None:
-    """Raise Forbidden when a logged-in browser sends a form that is not from here."""
+    """Raise Forbidden when a logged-in browser sends a form that is not from here.
+
+    Raises NoForm for what is none.
+    """
     if not session.user_id:
         return
-    if not hmac.compare_digest(
-        request.form.get("form_token", "").encode(), form_token().encode()
-    ):
+    if request.mimetype not in ("", *FORMS) and not is_for_programs():
+        raise NoForm(f"This address takes the fields of a form, no {request.mimetype}.")
+    given = request.headers.get("X-Form-Token") or request.form.get("form_token", "")
+    token = form_token()
+    if not token or not hmac.compare_digest(given.encode(), token.encode()):
         raise Forbidden(
-            "This form belongs to an earlier log-in. Go back, reload the page and "
-            "send it again."
+            "This form belongs to an earlier log-in. Go back, copy what you typed, "
+            "reload the page and send it again."
         )
 
 
 def require_fresh() -> None:
     """Raise NotFresh before a sensitive act when the password was given long ago."""
-    copy = session.copy_at_open
-    if copy is None or not is_sensitive(request.endpoint):
-        return
-    if not current_sessions().is_fresh(copy):
+    if session.copy_at_open and is_sensitive(request.endpoint, request.view_args or {}):
+        check_fresh()
+
+
+def check_fresh() -> None:
+    """Raise NotFresh when the password was given long ago."""
+    if not is_fresh():
         raise NotFresh("Give your password again first.")
 
 
@@ -146,6 +193,14 @@ def _is_open() -> bool:
         return True
     view = current_app.view_functions[request.endpoint]
     return getattr(view, "is_public", False)
+
+
+def _is_typed() -> bool:
+    """Tell whether the request has a form that fits into the one of a log-in."""
+    is_small = 0 < (request.content_length or 0) <= MOST_CARRIED
+    if request.method in SAFE_METHODS or not is_small:
+        return False
+    return any(name != "form_token" for name in request.form)
 
 
 def _next_page() -> str | None:

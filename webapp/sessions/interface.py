@@ -13,13 +13,14 @@ from flask_session.base import ServerSideSession, ServerSideSessionInterface
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.sansio.http import parse_cookie
 
+from webapp.programs import bearer_token
 from webapp.sessions.copies import Copy
 from webapp.sessions.service import Sessions, Started
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 # As long as the record by which the browser is known, and the history after it.
 DEVICE_LIFETIME = 120 * 24 * 3600
-WITHOUT_SESSION = ("/static/", "/healthz", "/readyz")
+WITHOUT_SESSION = ("/static/", "/healthz", "/readyz", "/metrics")
 
 
 class Session(ServerSideSession):  # type: ignore[misc]
@@ -51,6 +52,7 @@ class Session(ServerSideSession):  # type: ignore[misc]
         """Be the session that has just been started, under its new ID."""
         self.sid = started.session_id
         self.copy_at_open = started.copy
+        dict.clear(self)
         self.update(copying.deepcopy(started.copy.data))
         self.modified = False
         self.started, self.ended = started, False
@@ -86,6 +88,8 @@ class SessionInterface(ServerSideSessionInterface):  # type: ignore[misc]
         self.sessions = sessions
 
     def open_session(self, app: Flask, request: Request) -> Session:
+        if bearer_token() is not None:
+            return Session()
         # request.cookies would first make a list of all headers.
         cookies = parse_cookie(request.environ.get("HTTP_COOKIE"))
         session_id = cookies.get(self.get_cookie_name(app), "")
@@ -106,6 +110,8 @@ class SessionInterface(ServerSideSessionInterface):  # type: ignore[misc]
         self, app: Flask, session: ServerSideSession, response: Response
     ) -> None:
         assert isinstance(session, Session)  # noqa: S101
+        if request.path.startswith(WITHOUT_SESSION) or bearer_token() is not None:
+            return  # The same for everybody, or a program's.
         if "Vary" in response.headers:
             response.vary.add("Cookie")
         else:

@@ -2,23 +2,35 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, bindparam, delete, desc, select, update
+from sqlalchemy import (
+    CursorResult,
+    bindparam,
+    desc,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import OperationalError
 
 from webapp import clock
 from webapp.database import AnyRow, Database
+from webapp.pace import let_others_go
 from webapp.sessions.models import SessionRecord
 
 SEEN_INTERVAL = timedelta(minutes=1)
 # How long a session that is over stays in the person's history.
 HISTORY = timedelta(days=90)
 BATCH = 1000
+# Of those over, on one page.
 MOST_LISTED = 100
+# Sessions counted in one statement: 4 ms on SQLite, where all others wait for it.
+COUNTED = 20_000
 
 BY_HASH = select(
     SessionRecord.id,
@@ -59,6 +71,10 @@ class Records:
     def timeouts(self, kept: bool) -> Timeouts:
         return self._timeouts[kept]
 
+    def copy_timeout(self, kept: bool) -> int:
+        """Seconds that a store has to keep a copy, a little longer than it counts."""
+        return int(self._timeouts[kept].idle.total_seconds()) + 60
+
     def add(self, record: SessionRecord) -> SessionRecord:
         with self._database.write() as db:
             db.add(record)
@@ -68,6 +84,12 @@ class Records:
     def find(self, id_hash: str) -> AnyRow | None:
         with self._database.read() as db:
             return db.execute(BY_HASH, {"id_hash": id_hash}).first()
+
+    def hash_of(self, session_id: int) -> str | None:
+        """Return the hash of the ID that the session has now."""
+        statement = select(SessionRecord.id_hash).where(SessionRecord.id == session_id)
+        with self._database.read() as db:
+            return db.scalar(statement)
 
     def is_over(self, record: AnyRow | SessionRecord) -> bool:
         """Tell whether its time is up, whether or not that was written down."""
@@ -98,6 +120,50 @@ class Records:
             log.warning("The time a session was seen was not kept: %s", error.orig)
             return record.last_seen_at  # type: ignore[no-any-return]
         return now
+
+    def count_alive(self) -> int:
+        """Tell how many sessions there are, of everybody; serves others meanwhile."""
+        now = clock.now()
+        times = [
+            (SessionRecord.kept == kept)
+            & (SessionRecord.last_seen_at > now - each.idle)
+            for kept, each in self._timeouts.items()
+        ]
+        alive = (SessionRecord.ended_at.is_(None), SessionRecord.expires_at > now)
+        statement = select(func.count()).where(*alive, or_(*times))
+        with self._database.read() as db:
+            last = db.scalar(select(func.max(SessionRecord.id))) or 0
+        total = 0
+        for first in range(1, last + 1, COUNTED):
+            some = SessionRecord.id.between(first, first + COUNTED - 1)
+            with self._database.read() as db:
+                total += db.scalar(statement.where(some)) or 0
+            let_others_go()
+        return total
+
+    def count_unended(self) -> int:
+        statement = select(func.count()).where(SessionRecord.ended_at.is_(None))
+        with self._database.read() as db:
+            return db.scalar(statement) or 0
+
+    def unended(self) -> Iterator[list[str]]:
+        """Give the hashes of everybody's sessions that did not end, in steps."""
+        statement = (
+            select(SessionRecord.id, SessionRecord.id_hash)
+            .where(
+                SessionRecord.ended_at.is_(None), SessionRecord.id > bindparam("last")
+            )
+            .order_by(SessionRecord.id)
+            .limit(BATCH)
+        )
+        last = 0
+        while True:
+            with self._database.read() as db:
+                rows = db.execute(statement, {"last": last}).all()
+            if not rows:
+                return
+            yield [row.id_hash for row in rows]
+            last = rows[-1].id
 
     def rename(self, id_hash: str, /, **columns: Any) -> bool:
         """Change a session that is alive; tell whether it was."""
@@ -138,14 +204,21 @@ class Records:
             ids = over + alive[most - 1 :]
             return self.end("replaced", SessionRecord.id.in_(ids)) if ids else []
 
-    def of_user(self, user_id: int) -> tuple[list[AnyRow], list[AnyRow]]:
+    def of_user(
+        self, user_id: int, before: datetime | None = None
+    ) -> tuple[list[AnyRow], list[AnyRow]]:
         """Return the person's sessions: alive, last seen first; and over, latest first.
 
-        Those over stay listed for HISTORY, MOST_LISTED of them at most.
+        Those over stay listed for HISTORY: the latest MOST_LISTED, or those that ended
+        before that moment.
         """
+        now = clock.now()
+        since, until = now - HISTORY, before or now + HISTORY
         open_ones = OF_USER.where(SessionRecord.ended_at.is_(None))
         ended_ones = (
-            OF_USER.where(SessionRecord.ended_at > clock.now() - HISTORY)
+            OF_USER.where(
+                SessionRecord.ended_at > since, SessionRecord.ended_at < until
+            )
             .order_by(SessionRecord.ended_at.desc())
             .limit(MOST_LISTED)
         )
@@ -153,27 +226,33 @@ class Records:
             unended = db.execute(open_ones, {"user_id": user_id}).all()
             over = list(db.execute(ended_ones, {"user_id": user_id}))
         alive = [row for row in unended if not self.is_over(row)]
-        since = clock.now() - HISTORY
-        over += [
-            row for row in unended if self.is_over(row) and self.over_at(row) > since
-        ]
+        timed_out = [row for row in unended if self.is_over(row)]
+        over += [row for row in timed_out if since < self.over_at(row) < until]
         alive.sort(key=lambda row: (row.last_seen_at, row.id), reverse=True)
         over.sort(key=lambda row: (self.over_at(row), row.id), reverse=True)
         return alive, over[:MOST_LISTED]
 
+    def begun(self, user_id: int, before: datetime | None) -> Sequence[AnyRow]:
+        """Return the person's log-ins, latest first, as `of_user` those over."""
+        now = clock.now()
+        statement = (
+            OF_USER.where(
+                SessionRecord.created_at > now - HISTORY,
+                SessionRecord.created_at < (before or now + HISTORY),
+            )
+            .order_by(SessionRecord.created_at.desc(), SessionRecord.id.desc())
+            .limit(MOST_LISTED)
+        )
+        with self._database.read() as db:
+            return db.execute(statement, {"user_id": user_id}).all()
+
     def export(self, user_id: int) -> Iterator[dict[str, Any]]:
         """Give the person's sessions one by one, as JSON can say them."""
         alive, over = self.of_user(user_id)
-        for row in [*alive, *over]:
-            yield {
-                "started_at": row.created_at.isoformat(),
-                "last_seen_at": row.last_seen_at.isoformat(),
-                "ends_at": self.over_at(row).isoformat(),
-                "end_reason": row.end_reason,
-                "kept": row.kept,
-                "address": row.address,
-                "user_agent": row.user_agent,
-            }
+        yield from map(self._describe, alive)
+        while over:
+            yield from map(self._describe, over)
+            _, over = self.of_user(user_id, before=self.over_at(over[-1]))
 
     def before(self, user_id: int, session_id: int) -> AnyRow | None:
         """Return the person's session that was started before that one."""
@@ -192,10 +271,16 @@ class Records:
 
     def purge(self, limit: int) -> int:
         """Forget up to `limit` sessions that were over long ago; tell how many."""
-        old = select(SessionRecord.id).where(
-            SessionRecord.expires_at < clock.now() - HISTORY
-        )
-        with self._database.write() as db:
-            ids = list(db.scalars(old.limit(limit)))
-            db.execute(delete(SessionRecord).where(SessionRecord.id.in_(ids)))
-        return len(ids)
+        old = SessionRecord.expires_at < clock.now() - HISTORY
+        return self._database.delete_some(SessionRecord.id, old, limit)
+
+    def _describe(self, row: AnyRow) -> dict[str, Any]:
+        return {
+            "started_at": row.created_at.isoformat(),
+            "last_seen_at": row.last_seen_at.isoformat(),
+            "ends_at": self.over_at(row).isoformat(),
+            "end_reason": row.end_reason,
+            "kept": row.kept,
+            "address": row.address,
+            "user_agent": row.user_agent,
+        }

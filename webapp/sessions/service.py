@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from webapp import clock
 from webapp.database import AnyRow, Database
 from webapp.errors import NotFound, SessionOver, StoreUnavailable
-from webapp.sessions.copies import Copies, Copy, merge
+from webapp.sessions.copies import Copies, Copy, copy_of, lasting, merge
 from webapp.sessions.models import SessionRecord
 from webapp.sessions.records import BATCH, Records, Timeouts, hash_id
 from webapp.stores import Store
@@ -92,7 +92,7 @@ class Sessions:
         )
         with self._database.write():
             self._forget(self.records.make_room(user_id, self._policy.most))
-            copy = _copy(self.records.add(record), data)
+            copy = copy_of(self.records.add(record), data)
             self._database.after_commit(lambda: self._add(copy))
         return Started(session_id, copy, device)
 
@@ -114,16 +114,19 @@ class Sessions:
         try:
             self._save(copy, data)
         except StoreUnavailable:
-            if _lasting(copy.data) != _lasting(data):
+            if lasting(copy.data) != lasting(data):
                 raise
+
+    def has_copy(self, copy: Copy) -> bool:
+        return self._copies.read(copy.id_hash) is not None
 
     def rotate(
         self, copy: Copy, data: dict[str, Any], *, confirmed: bool = False
     ) -> Started | None:
         """Give the session a new ID; the old one is nobody's from now on.
 
-        `confirmed` notes that the password has just been given. None when the session
-        is over or was rotated by another request.
+        What others save meanwhile goes along. `confirmed` notes that the password was
+        given just now. None when the session is over or another request rotated it.
         """
         session_id = secrets.token_urlsafe(32)
         changes: dict[str, Any] = {"id_hash": hash_id(session_id)}
@@ -134,8 +137,7 @@ class Sessions:
         with self._database.write():
             if not self.records.rename(copy.id_hash, **changes):
                 return None
-            self._forget([copy.id_hash])
-            self._database.after_commit(lambda: self._add(fresh))
+            self._database.after_commit(lambda: self._move(copy, fresh))
         return Started(session_id, fresh)
 
     def is_fresh(self, copy: Copy) -> bool:
@@ -165,9 +167,13 @@ class Sessions:
         """End one of the person's sessions; raises NotFound when it is not theirs."""
         with self._database.write():
             self.require_alive(copy)
-            mine = SessionRecord.user_id == copy.user_id
-            if not self._end(reason, mine, SessionRecord.id == record_id):
-                raise NotFound("There is no such session, or it is over already.")
+            self.end_of_user(copy.user_id, record_id, reason)
+
+    def end_of_user(self, user_id: int, record_id: int, reason: str) -> None:
+        """End one session of the person; raises NotFound when it is not theirs."""
+        mine = SessionRecord.user_id == user_id
+        if not self._end(reason, mine, SessionRecord.id == record_id):
+            raise NotFound("There is no such session, or it is over already.")
 
     def end_others(self, copy: Copy, reason: str) -> int:
         """End every session of the person but this one; tell how many."""
@@ -184,9 +190,11 @@ class Sessions:
         """End all sessions there are; tell how many."""
         return self._end(reason)
 
-    def of_user(self, user_id: int) -> tuple[Sequence[AnyRow], Sequence[AnyRow]]:
+    def of_user(
+        self, user_id: int, before: datetime | None = None
+    ) -> tuple[Sequence[AnyRow], Sequence[AnyRow]]:
         """Return the person's sessions: those alive, and those over."""
-        return self.records.of_user(user_id)
+        return self.records.of_user(user_id, before)
 
     def purge(self, limit: int) -> int:
         """Forget up to `limit` sessions that were over long ago; tell how many."""
@@ -231,7 +239,7 @@ class Sessions:
             if copy:
                 self._copies.delete(id_hash)
             return None
-        fresh = _copy(record, copy.data if copy else {}, id_hash)
+        fresh = copy_of(record, copy.data if copy else {}, id_hash)
         fresh.last_seen_at = self.records.touch(record).timestamp()
         if copy:
             with suppress(StoreUnavailable):
@@ -244,48 +252,37 @@ class Sessions:
         found: Copy | None = copy
         for _ in range(SAVE_ATTEMPTS):
             if found is None:
-                # Deleted meanwhile: over, or only thrown out of the store.
-                found = self._resume_from_record(copy.id_hash, None)
+                # Deleted meanwhile: over, rotated, or only thrown out of the store.
+                id_hash = self.records.hash_of(copy.record_id)
+                found = self._resume_from_record(id_hash, None) if id_hash else None
                 if found is None:
                     return
             merged = merge(copy.data, data, found.data)
             if self._replace(found.model_copy(update={"data": merged}), found):
                 return
-            found = self._copies.read(copy.id_hash, strict=True)
+            found = self._copies.read(found.id_hash, strict=True)
         raise StoreUnavailable("the copy of a session kept changing")
 
-    def _add(self, copy: Copy) -> None:
+    def _move(self, old: Copy, fresh: Copy) -> None:
+        """Put the copy of a rotated session in place, with what others have saved."""
+        if left := self._copies.take(old.id_hash):
+            fresh.data = merge(old.data, fresh.data, left.data)
+        if not self._add(fresh):
+            # Somebody who saves late was faster; or the store is away.
+            with suppress(StoreUnavailable):
+                self._save(fresh.model_copy(update={"data": {}}), fresh.data)
+
+    def _add(self, copy: Copy) -> bool:
         """Put a missing copy in place; never one of a session that is over."""
-        if not self._copies.add(copy, self._keep_for(copy)):
-            return
+        if not self._copies.add(copy, self.records.copy_timeout(copy.kept)):
+            return False
         # Whoever ended it before this look is seen by it; whoever ends it afterwards
         # deletes this copy.
         record = self.records.find(copy.id_hash)
         if record is None or record.ended_at:
             self._copies.delete(copy.id_hash)
+        return True
 
     def _replace(self, copy: Copy, expected: Copy) -> bool:
-        return self._copies.replace(copy, expected, self._keep_for(copy))
-
-    def _keep_for(self, copy: Copy) -> int:
-        return int(self.records.timeouts(copy.kept).idle.total_seconds()) + 60
-
-
-def _copy(
-    record: AnyRow | SessionRecord, data: dict[str, Any], id_hash: str = ""
-) -> Copy:
-    return Copy(
-        id_hash=id_hash or record.id_hash,
-        record_id=record.id,
-        user_id=record.user_id,
-        last_seen_at=record.last_seen_at.timestamp(),
-        confirmed_at=record.confirmed_at.timestamp(),
-        expires_at=record.expires_at.timestamp(),
-        checked_at=clock.timestamp(),
-        kept=record.kept,
-        data=data,
-    )
-
-
-def _lasting(data: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in data.items() if not key.startswith("_")}
+        timeout = self.records.copy_timeout(copy.kept)
+        return self._copies.replace(copy, expected, timeout)

@@ -3,6 +3,7 @@
 from flask import Blueprint, Flask, flash, render_template
 from werkzeug.wrappers import Response
 
+from webapp.compression import compressed
 from webapp.sessions.devices import describe_device
 from webapp.sessions.guard import (
     LOGIN,
@@ -13,8 +14,10 @@ from webapp.sessions.guard import (
     session,
 )
 from webapp.sessions.interface import SessionInterface
+from webapp.sessions.large import init_large
+from webapp.sessions.records import MOST_LISTED
 from webapp.sessions.service import Sessions
-from webapp.web import go_to
+from webapp.web import earlier_than, go_to
 
 blueprint = Blueprint("sessions", __name__)
 ENDED_HERE = "ended from another session"
@@ -22,21 +25,25 @@ ENDED_HERE = "ended from another session"
 
 def init_sessions(app: Flask, sessions: Sessions) -> None:
     app.session_interface = SessionInterface(app, sessions)
+    init_large(app)
     init_guard(app)
     app.register_blueprint(blueprint)
     app.add_template_filter(describe_device, "device")
 
 
 @blueprint.get("/sessions")
+@compressed
 def index() -> str:
     copy, sessions = current_copy(), current_sessions()
-    alive, over = sessions.of_user(copy.user_id)
+    alive, over = sessions.of_user(copy.user_id, earlier_than())
+    over_at = sessions.records.over_at
     return render_template(
         "sessions/list.html",
         this_id=copy.record_id,
         alive=alive,
         over=over,
-        over_at=sessions.records.over_at,
+        over_at=over_at,
+        older=over_at(over[-1]) if len(over) == MOST_LISTED else None,
     )
 
 
