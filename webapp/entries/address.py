@@ -14,7 +14,7 @@ from webapp.entries.inputs import is_legal_key
 UNSAFE = re.compile(r"[~/\\%]")
 ESCAPED = re.compile(r"~([0-9A-F]{2})")
 # Paths of pages, and the two names that browsers resolve away.
-RESERVED = ("new", ".", "..")
+RESERVED = ("new", "bin", "import", "export", ".", "..")
 
 
 class EntryKey(BaseConverter):

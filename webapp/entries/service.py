@@ -1,72 +1,45 @@
 """Keep, find, change and delete a person's entries."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, or_, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from webapp.cache import CachedValues
+from webapp import clock
 from webapp.database import AnyRow, Database
 from webapp.entries.inputs import ListQuery, NewEntry, NewValue
-from webapp.entries.models import Entry, Usage
-from webapp.errors import HoldfastError, NotFound, QuotaReached, Taken, TooLarge
+from webapp.entries.listing import Page, read_labels, read_page
+from webapp.entries.models import Content, Entry, Usage
+from webapp.entries.rotation import Rotation
+from webapp.entries.secret_values import SecretValues
+from webapp.entries.spans import MINE, NOT_OVER
+from webapp.entries.takeout import STEP, export_one, read_all
+from webapp.entries.writing import Writing
+from webapp.errors import HoldfastError, NotFound, Taken
 
-PAGE = 20
-PREVIEW = 120
-
-MINE = Entry.user_id == bindparam("user_id")
-ONE = select(Entry).where(MINE, Entry.key == bindparam("key"))
-LIST = select(
-    Entry.id,
-    Entry.key,
-    Entry.kind,
-    func.substr(Entry.value, 1, PREVIEW).label("preview"),
-    Entry.size,
-    Entry.updated_at,
-).where(MINE)
-FIRST = LIST.order_by(Entry.id.desc()).limit(PAGE + 1)
+# For reading: a row of columns costs half of what an object to be changed does.
+READ = select(*Entry.__table__.c).where(MINE, Entry.key == bindparam("key"), NOT_OVER)
+READ_ALL = select(*Entry.__table__.c).where(
+    MINE, Entry.key.in_(bindparam("keys", expanding=True)), NOT_OVER
+)
 TOTALS = select(Usage.entries, Usage.size).where(Usage.user_id == bindparam("user_id"))
 RECENT = select(func.count()).where(MINE, Entry.updated_at >= bindparam("since"))
 EXPORT = (
-    select(
-        Entry.id,
-        Entry.key,
-        Entry.kind,
-        Entry.value,
-        Entry.created_at,
-        Entry.updated_at,
-    )
-    .where(MINE, Entry.id > bindparam("last"))
+    select(*Entry.__table__.c)
+    .where(MINE, NOT_OVER, Entry.id > bindparam("last"))
     .order_by(Entry.id)
-    .limit(PAGE)
+    .limit(STEP)
+)
+EXPORT_SECRET = EXPORT.where(Entry.encrypted_by.is_not(None))
+KEY_OF_SECRET = select(Entry.encrypted_by).where(MINE, Entry.key == bindparam("key"))
+NEXT_END = select(func.min(Entry.expires_at)).where(
+    MINE, Entry.expires_at > bindparam("now")
 )
 VERSION = select(Usage.version).where(Usage.user_id == bindparam("user_id"))
-
-
-@dataclass(frozen=True)
-class Quota:
-    """What one person can keep; sizes in bytes of UTF-8."""
-
-    entries: int
-    size: int
-    value_size: int
-
-
-@dataclass(frozen=True)
-class Page:
-    """A part of the list, newest first.
-
-    `newer` and `older` are the IDs to go on from, None at the ends.
-    """
-
-    rows: Sequence[AnyRow]
-    newer: int | None
-    older: int | None
 
 
 @dataclass(frozen=True)
@@ -94,54 +67,95 @@ class Entries:
     the same one, the second is told (Changed) and nothing is overwritten.
     """
 
-    def __init__(self, database: Database, cached: CachedValues, quota: Quota) -> None:
+    def __init__(
+        self, database: Database, writing: Writing, secret_values: SecretValues
+    ) -> None:
         self._database = database
-        self._cached = cached
-        self.quota = quota
+        self._writing = writing
+        self._secret_values = secret_values
+        self.quota = writing.quota
+        self.at_once = writing.at_once
+        self.clear = writing.clear
 
-    def create(self, user_id: int, new: NewEntry) -> Entry:
-        """Keep a value under a new key; raises Taken, TooLarge or QuotaReached."""
-        self._check_size(new)
+    def create(self, user_id: int, new: NewEntry, *, by: str = "") -> Entry:
+        """Keep a value under a new key; raises Taken, TooLarge or QuotaReached.
+
+        `by` says who writes: a browser as it calls itself, or a token's name.
+        """
+        self._writing.check(new)
         try:
-            return self._create(user_id, new)
+            return self._create(user_id, new, by)
         except IntegrityError:
             # Another process was first, with this key or with any.
-            return self._create(user_id, new)
+            return self._create(user_id, new, by)
 
-    def _create(self, user_id: int, new: NewEntry) -> Entry:
-        with self._writing(user_id) as (db, usage):
-            if _find(db, user_id, new.key):
+    def _create(self, user_id: int, new: NewEntry, by: str) -> Entry:
+        with self._writing.begin(user_id) as (db, usage):
+            if self._writing.find(db, usage, new.key):
                 raise Taken(key="You have an entry with this key already.")
-            now = datetime.now(UTC)
-            entry = Entry(user_id=user_id, key=new.key, size=0, created_at=now)
-            usage.entries += 1
-            self._fill(entry, usage, new)
-            db.add(entry)
+            return _detach(db, self._writing.make(db, usage, new, by))
+
+    def change(
+        self, user_id: int, key: str, version: int, new: NewValue, *, by: str = ""
+    ) -> Entry:
+        """Replace the value that had this version; raises Changed when it has not.
+
+        Labels and the end stay as they are where `new` does not say them.
+        """
+        self._writing.check(new)
+        with self._writing.begin(user_id) as (db, usage):
+            entry = self._find_version(db, usage, key, version)
+            self._writing.replace(db, usage, entry, new, by)
             return _detach(db, entry)
 
-    def change(self, user_id: int, key: str, version: int, new: NewValue) -> Entry:
-        """Replace the value that had this version; raises Changed when it has not."""
-        self._check_size(new)
-        with self._writing(user_id) as (db, usage):
-            entry = _find_version(db, user_id, key, version)
-            self._fill(entry, usage, new)
-            return _detach(db, entry)
+    def delete(self, user_id: int, key: str, version: int, *, by: str = "") -> int:
+        """Move the entry that had this version to the bin; return its number there.
 
-    def delete(self, user_id: int, key: str, version: int) -> None:
-        """Delete the entry that had this version; raises Changed or NotFound."""
-        with self._writing(user_id) as (db, usage):
-            entry = _find_version(db, user_id, key, version)
-            usage.entries -= 1
-            usage.size -= entry.size
-            db.delete(entry)
+        Raises Changed or NotFound.
+        """
+        with self._writing.begin(user_id) as (db, usage):
+            entry = self._find_version(db, usage, key, version)
+            return self._writing.bin(db, usage, entry, by).id
 
-    def get(self, user_id: int, key: str) -> Entry:
-        """Return one entry; NotFound also when it is somebody else's."""
-        with self._database.read() as db, Session(db) as session:
-            if entry := _find(session, user_id, key):
-                session.expunge(entry)
-                return entry
-        raise NotFound("You have no entry with this key.")
+    def _find_version(self, db: Session, usage: Usage, key: str, version: int) -> Entry:
+        entry = self._writing.find(db, usage, key)
+        if entry is None or entry.version != version:
+            if entry:
+                db.expunge(entry)
+            raise Changed(entry)
+        return entry
+
+    def get(self, user_id: int, key: str) -> AnyRow:
+        """Return one entry as it is kept; NotFound also when it is somebody else's."""
+        with self._database.read() as db:
+            given = {"user_id": user_id, "key": key, "now": clock.now()}
+            entry = db.execute(READ, given).first()
+        if entry is None:
+            raise NotFound("You have no entry with this key.")
+        return entry
+
+    def get_all(self, user_id: int, keys: Sequence[str]) -> dict[str, AnyRow]:
+        """Return those that there are under some keys, by their key."""
+        given = {"user_id": user_id, "keys": keys, "now": clock.now()}
+        with self._database.read() as db:
+            return {row.key: row for row in db.execute(READ_ALL, given)}
+
+    def reveal(self, entry: AnyRow | Content) -> str | None:
+        """Return the value of any entry; None where a secret one cannot be read."""
+        return self._secret_values.reveal(entry)
+
+    def is_secret(self, user_id: int, key: str) -> bool:
+        """Tell whether there is such an entry, and its value is secret."""
+        with self._database.read() as db:
+            given = {"user_id": user_id, "key": key}
+            return db.execute(KEY_OF_SECRET, given).scalar() is not None
+
+    @property
+    def can_be_secret(self) -> bool:
+        return bool(self._secret_values.keys)
+
+    def rotation(self) -> Rotation:
+        return Rotation(self._database, self._secret_values)
 
     def page(self, user_id: int, query: ListQuery) -> Page:
         """Return PAGE entries, newest first.
@@ -149,105 +163,52 @@ class Entries:
         The ends of a page are entries, not counts: what is added, changed or deleted
         meanwhile never makes another entry appear twice or not at all.
         """
-        statement = _part(query)
         with self._database.read() as db:
-            rows = db.execute(statement, {"user_id": user_id}).all()
-        more, rows = len(rows) > PAGE, rows[:PAGE]
-        if query.after:
-            rows = rows[::-1]
-        has_newer = more if query.after else query.before is not None
-        has_older = query.after is not None or more
-        return Page(
-            rows,
-            newer=rows[0].id if rows and has_newer else None,
-            older=rows[-1].id if rows and has_older else None,
-        )
+            return read_page(db, user_id, query)
+
+    def labels(self, user_id: int) -> list[tuple[str, int]]:
+        """Return the person's labels and how many entries have each, in order."""
+        with self._database.read() as db:
+            return read_labels(db, user_id)
+
+    def totals(self, user_id: int) -> tuple[int, int]:
+        """Return how many entries a person has, and how many bytes they take."""
+        with self._database.read() as db:
+            row = db.execute(TOTALS, {"user_id": user_id}).first()
+        return (row.entries, row.size) if row else (0, 0)
 
     def figures(self, user_id: int) -> Figures:
-        week = datetime.now(UTC) - timedelta(days=7)
+        week = clock.now() - timedelta(days=7)
+        entries, size = self.totals(user_id)
         with self._database.read() as db:
             given = {"user_id": user_id}
-            entries, size = db.execute(TOTALS, given).first() or (0, 0)
             recent = db.execute(RECENT, given | {"since": week}).scalar_one()
             return Figures(entries, size, recent)
 
-    def export(self, user_id: int) -> Iterator[dict[str, str]]:
+    def export(self, user_id: int) -> Iterator[dict[str, Any]]:
         """Give the person's entries one by one, first made first."""
-        last = 0
-        given = {"user_id": user_id}
-        while True:
-            with self._database.read() as db:
-                rows = db.execute(EXPORT, given | {"last": last}).all()
-            for row in rows:
-                last = row.id
-                yield {
-                    "key": row.key,
-                    "kind": row.kind,
-                    "value": row.value,
-                    "created_at": row.created_at.isoformat(),
-                    "updated_at": row.updated_at.isoformat(),
-                }
-            if len(rows) < PAGE:
-                return
+        given = {"user_id": user_id, "now": clock.now()}
+        for row in read_all(self._database, EXPORT, given):
+            end = row.expires_at and row.expires_at.isoformat()
+            yield export_one(row, self.reveal(row)) | {"expires_at": end}
+
+    def count_unreadable(self, user_id: int) -> int:
+        """Count those whose secret value is left out of an export."""
+        given = {"user_id": user_id, "now": clock.now()}
+        rows = read_all(self._database, EXPORT_SECRET, given)
+        return sum(self.reveal(row) is None for row in rows)
 
     def version(self, user_id: int) -> int:
         """Return the number of the person's last write; see `Usage`."""
         with self._database.read() as db:
             return db.execute(VERSION, {"user_id": user_id}).scalar() or 0
 
-    @contextmanager
-    def _writing(self, user_id: int) -> Iterator[tuple[Session, Usage]]:
-        with self._cached.changing(user_id), self._database.write() as db:
-            usage = db.get(Usage, user_id, with_for_update=True)
-            if usage is None:
-                usage = Usage(user_id=user_id, version=0, entries=0, size=0)
-                db.add(usage)
-            usage.version += 1
-            yield db, usage
-
-    def _fill(self, entry: Entry, usage: Usage, new: NewValue) -> None:
-        size = len(entry.key.encode()) + len(new.value.encode())
-        growth = size - entry.size
-        usage.size += growth
-        # Whoever is over a limit that was lowered can still shorten what they have.
-        if growth > 0:
-            self._check_quota(usage)
-        entry.kind, entry.value, entry.size = new.kind, new.value, size
-        entry.version = usage.version
-        entry.updated_at = datetime.now(UTC)
-
-    def _check_size(self, new: NewValue) -> None:
-        size = len(new.value.encode())
-        if size > self.quota.value_size:
-            raise TooLarge(
-                value=f"The value has {size:,} bytes; at most "
-                f"{self.quota.value_size:,} can be kept in one entry."
-            )
-
-    def _check_quota(self, usage: Usage) -> None:
-        if usage.entries > self.quota.entries:
-            raise QuotaReached(
-                key=f"You have {self.quota.entries:,} entries, and no more can be "
-                "kept. Delete some first."
-            )
-        if usage.size > self.quota.size:
-            raise QuotaReached(
-                value=f"Your entries would take {usage.size:,} bytes; "
-                f"{self.quota.size:,} are yours. Delete some first."
-            )
-
-
-def _find(db: Session, user_id: int, key: str) -> Entry | None:
-    return db.execute(ONE, {"user_id": user_id, "key": key}).scalar()
-
-
-def _find_version(db: Session, user_id: int, key: str, version: int) -> Entry:
-    entry = _find(db, user_id, key)
-    if entry is None or entry.version != version:
-        if entry:
-            db.expunge(entry)
-        raise Changed(entry)
-    return entry
+    def seconds_left(self, user_id: int) -> float | None:
+        """Tell when the next entry ends, in seconds from now; None: none does."""
+        now = clock.now()
+        with self._database.read() as db:
+            end = db.execute(NEXT_END, {"user_id": user_id, "now": now}).scalar()
+        return (end - now).total_seconds() if end else None
 
 
 def _detach(db: Session, entry: Entry) -> Entry:
@@ -255,26 +216,3 @@ def _detach(db: Session, entry: Entry) -> Entry:
     db.refresh(entry)
     db.expunge(entry)
     return entry
-
-
-def _part(query: ListQuery) -> Select[Any]:
-    if query == ListQuery():
-        return FIRST
-    statement = _search(query.q)
-    if query.after:
-        statement = statement.where(Entry.id > query.after).order_by(Entry.id)
-    elif query.before:
-        statement = statement.where(Entry.id < query.before)
-    if not query.after:
-        statement = statement.order_by(Entry.id.desc())
-    return statement.limit(PAGE + 1)
-
-
-def _search(words: str) -> Select[Any]:
-    if not words:
-        return LIST
-    found = or_(
-        Entry.key.icontains(words, autoescape=True),
-        Entry.value.icontains(words, autoescape=True),
-    )
-    return LIST.where(found)

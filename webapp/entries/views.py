@@ -1,7 +1,7 @@
 """The pages of a person's entries: list, new, one, edit, delete."""
 
-import hashlib
-from pathlib import Path
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from flask import (
@@ -16,20 +16,42 @@ from flask import (
 )
 from markupsafe import Markup
 from pydantic import BaseModel
-from werkzeug.wrappers import Response
 
 from webapp.cache import CachedValues, Slot
 from webapp.entries.address import EntryKey
+from webapp.entries.earlier import EarlierValues
+from webapp.entries.earlier_views import UNDO, init_earlier
+from webapp.entries.file_views import init_files
+from webapp.entries.imports import Imports
 from webapp.entries.inputs import ListQuery, NewEntry, NewValue
+from webapp.entries.listing import LISTED_LABELS
+from webapp.entries.models import labels_of
+from webapp.entries.secret_values import UNREADABLE
 from webapp.entries.service import Changed, Entries
+from webapp.entries.shown import current_entries, look_at, see, this_writer
 from webapp.errors import Invalid, NotFound
-from webapp.sessions.guard import current_user_id, public, session
+from webapp.sessions.guard import (
+    check_fresh,
+    current_user_id,
+    form_token_field,
+    public,
+    sensitive,
+    sensitive_if,
+    session,
+)
+from webapp.sessions.large import large_form
 from webapp.web import Answer, go_to, parse, refuse
 
 blueprint = Blueprint("entries", __name__)
 
+OVERWRITES = f"{UNREADABLE} What you save replaces it."
+# The kind of notice by which a script knows that no draft is needed any more.
+SAVED = "saved"
 INCOMPLETE = "The form came incomplete. Open the entry again and do it once more."
 FIRST_PAGE = ListQuery()
+# Where a cached page has the token of the session that asks. Nobody can write it into
+# an entry: the < would be escaped.
+TOKEN_PLACE = Markup("<!-- form token -->")
 
 
 class Seen(BaseModel):
@@ -38,12 +60,21 @@ class Seen(BaseModel):
     version: int
 
 
-def init_entries(app: Flask, entries: Entries, cached: CachedValues) -> None:
+def init_entries(
+    app: Flask,
+    entries: Entries,
+    earlier: EarlierValues,
+    imports: Imports,
+    cached: CachedValues,
+) -> None:
     app.extensions["entries"] = entries
     app.extensions["cached_values"] = cached
-    app.config["RELEASE"] = _hash_templates(app)
     app.url_map.converters["entry_key"] = EntryKey
+    app.jinja_env.globals["can_be_secret"] = entries.can_be_secret
+    app.jinja_env.globals["labels_of"] = labels_of
     app.register_blueprint(blueprint)
+    init_earlier(app, earlier)
+    init_files(app, imports)
 
 
 @blueprint.get("/")
@@ -57,15 +88,28 @@ def home() -> Answer:
 @blueprint.get("/entries")
 def index() -> Answer:
     user_id = current_user_id()
-    query = parse(ListQuery, request.args) if request.query_string else FIRST_PAGE
+    try:
+        query = parse(ListQuery, request.args) if request.query_string else FIRST_PAGE
+    except Invalid as error:
+        if "q" not in error.fields:
+            raise
+        wanted = ListQuery.model_construct(q=request.args["q"])
+        shown = {"query": wanted, "page": None, "errors": error.fields}
+        return refuse(error, "entries/list.html", **shown)
     if query == FIRST_PAGE:
-        table = _cached_list(user_id)
-    else:
-        page = _entries().page(user_id, query)
-        if query.after and page.newer is None:
-            return redirect(url_for("entries.index", q=query.q or None))
-        table = Markup(render_template("entries/_table.html", page=page, query=query))  # noqa: S704
-    return render_template("entries/list.html", table=table, query=query)
+        return _first_page(user_id)
+    page = current_entries().page(user_id, query)
+    if query.after and page.newer is None:
+        return redirect(
+            url_for("entries.index", q=query.q or None, label=query.label or None)
+        )
+    return render_template("entries/list.html", page=page, query=query)
+
+
+@blueprint.get("/labels")
+def labels() -> Answer:
+    found = current_entries().labels(current_user_id())
+    return render_template("entries/labels.html", labels=found, most=LISTED_LABELS)
 
 
 @blueprint.get("/entries/new")
@@ -75,87 +119,126 @@ def new() -> Answer:
 
 
 @blueprint.post("/entries/new")
+@large_form
 def create() -> Answer:
     form = _typed()
     try:
-        entry = _entries().create(current_user_id(), parse(NewEntry, form))
+        entry = current_entries().create(
+            current_user_id(), parse(NewEntry, form), by=this_writer()
+        )
     except Invalid as error:
         return refuse(error, "entries/new.html", form=form, errors=error.fields)
-    flash("Saved.")
-    return _see(entry.key)
+    flash("Saved.", SAVED)
+    return see(entry.key)
 
 
 @blueprint.get("/entries/<entry_key:key>")
 def show(key: str) -> Answer:
-    entry = _entries().get(current_user_id(), key)
-    return render_template("entries/show.html", entry=entry)
+    entry = current_entries().get(current_user_id(), key)
+    return render_template("entries/show.html", entry=entry, shown=look_at(entry))
+
+
+@blueprint.get("/entries/<entry_key:key>/show")
+@sensitive
+def reveal(key: str) -> Answer:
+    """Come here for the password, and go on to the page that has the value then."""
+    return see(key)
 
 
 @blueprint.get("/entries/<entry_key:key>/edit")
 def edit(key: str) -> Answer:
-    entry = _entries().get(current_user_id(), key)
-    form = {"value": entry.value, "kind": entry.kind, "version": entry.version}
-    return render_template("entries/edit.html", key=key, form=form, errors={})
+    entry = current_entries().get(current_user_id(), key)
+    if entry.encrypted_by:
+        check_fresh()
+    value = current_entries().reveal(entry)
+    form = {
+        "value": value or "",
+        "kind": entry.kind,
+        "secret": entry.encrypted_by,
+        "version": entry.version,
+        "labels": ", ".join(labels_of(entry)),
+        "expires_at": _for_field(entry.expires_at),
+    }
+    errors = {"value": OVERWRITES} if value is None else {}
+    return render_template("entries/edit.html", key=key, form=form, errors=errors)
 
 
 @blueprint.post("/entries/<entry_key:key>/edit")
+@large_form
+@sensitive_if(lambda key: current_entries().is_secret(current_user_id(), key))
 def change(key: str) -> Answer:
     form = _typed()
     try:
         new_value = parse(NewValue, form)
-        _entries().change(current_user_id(), key, _seen_version(), new_value)
+        current_entries().change(
+            current_user_id(), key, _seen_version(), new_value, by=this_writer()
+        )
     except Changed as error:
-        theirs = error.entry
-        return refuse(error, "entries/conflict.html", key=key, form=form, entry=theirs)
+        page: dict[str, Any] = {"key": key, "entry": error.entry, "form": form}
+        if theirs := error.entry:
+            # What is secret does not cease to be it because somebody overlooks that.
+            form["secret"] = form.get("secret") or theirs.encrypted_by or ""
+            page["shown"] = look_at(theirs)
+        return refuse(error, "entries/conflict.html", **page)
     except Invalid as error:
         wrong = error.fields
         return refuse(error, "entries/edit.html", key=key, form=form, errors=wrong)
-    flash("Saved.")
-    return _see(key)
+    flash("Saved.", SAVED)
+    return see(key)
 
 
 @blueprint.get("/entries/<entry_key:key>/delete")
 def confirm_delete(key: str) -> Answer:
-    entry = _entries().get(current_user_id(), key)
-    return render_template("entries/delete.html", entry=entry, changed=False)
+    entry = current_entries().get(current_user_id(), key)
+    return render_template(
+        "entries/delete.html", entry=entry, shown=look_at(entry), changed=False
+    )
 
 
 @blueprint.post("/entries/<entry_key:key>/delete")
 def delete(key: str) -> Answer:
     try:
-        _entries().delete(current_user_id(), key, _seen_version())
+        number = current_entries().delete(
+            current_user_id(), key, _seen_version(), by=this_writer()
+        )
     except Changed as error:
         if error.entry is None:
             raise NotFound("It is deleted already, or never was yours.") from error
-        now = error.entry
-        return refuse(error, "entries/delete.html", entry=now, changed=True)
-    flash("Deleted.")
+        page = {"entry": error.entry, "shown": look_at(error.entry), "changed": True}
+        return refuse(error, "entries/delete.html", **page)
+    flash(str(number), UNDO)
     return go_to("entries.index")
 
 
-def _cached_list(user_id: int) -> Markup:
-    """Render the figures and the first page's table, or take them from the cache."""
+def _first_page(user_id: int) -> str:
+    """Render the page that is opened all day, or take it from the cache."""
 
-    def render() -> str:
-        page = _entries().page(user_id, ListQuery())
-        return render_template("entries/_figures.html", **_figures(user_id)) + (
-            render_template("entries/_table.html", page=page, query=ListQuery())
+    def render(**own: Any) -> str:
+        page = current_entries().page(user_id, FIRST_PAGE)
+        figures = {
+            "figures": current_entries().figures(user_id),
+            "quota": current_entries().quota,
+        }
+        return render_template(
+            "entries/list.html", page=page, query=FIRST_PAGE, **figures, **own
         )
 
+    if "_flashes" in session:  # A notice is read once, and not by another browser.
+        return render()
     slot = Slot("list", f"{current_app.config['RELEASE']}:{request.script_root}")
     cached: CachedValues = current_app.extensions["cached_values"]
-    return Markup(cached.get(user_id, slot, _entries(), render))  # noqa: S704
+    page = cached.get(
+        user_id,
+        slot,
+        current_entries(),
+        partial(render, form_token=lambda: TOKEN_PLACE),
+    )
+    return str(page).replace(TOKEN_PLACE, form_token_field())
 
 
-def _hash_templates(app: Flask) -> str:
-    folder = Path(app.root_path) / "templates" / "entries"
-    content = b"".join(file.read_bytes() for file in sorted(folder.iterdir()))
-    return hashlib.sha256(content).hexdigest()[:12]
-
-
-def _figures(user_id: int) -> dict[str, Any]:
-    entries = _entries()
-    return {"figures": entries.figures(user_id), "quota": entries.quota}
+def _for_field(when: datetime | None) -> str:
+    """Write a time as a field of a form has it, in UTC and without a zone."""
+    return f"{when:%Y-%m-%dT%H:%M:%S}" if when else ""
 
 
 def _seen_version() -> int:
@@ -170,11 +253,3 @@ def _typed() -> dict[str, str]:
     form = request.form.to_dict()
     form["value"] = form.get("value", "").replace("\r\n", "\n")
     return form
-
-
-def _see(key: str) -> Response:
-    return go_to("entries.show", key=key)
-
-
-def _entries() -> Entries:
-    return current_app.extensions["entries"]  # type: ignore[no-any-return]

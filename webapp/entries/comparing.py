@@ -1,0 +1,73 @@
+"""What is different between two values, line by line."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import unified_diff
+from itertools import takewhile
+
+# Finding what was moved takes the square of the lines; beyond this it is not looked
+# for, and all of one follows all of the other.
+MOST_LINES = 500
+CONTEXT = 3
+SIGNS = {"-": "removed", "+": "added", " ": "same"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the comparison; what `is_gap` stands for lines left out."""
+
+    change: str
+    text: str = ""
+
+    @property
+    def is_gap(self) -> bool:
+        return self.change == "gap"
+
+
+def compare(old: str, new: str, *, is_json: bool = False) -> list[Line]:
+    """Return the lines that differ, with some of their neighbours; [] when none do.
+
+    JSON is written anew first: one member a line, whatever it was typed like.
+    """
+    if is_json:
+        old, new = _spread(old), _spread(new)
+    before, after = old.split("\n"), new.split("\n")
+    if before == after:
+        return []
+    return list(_lines(before, after))
+
+
+def _spread(text: str) -> str:
+    return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+
+
+def _lines(before: Sequence[str], after: Sequence[str]) -> Iterator[Line]:
+    if max(map(len, _without_ends(before, after))) > MOST_LINES:
+        yield from (Line("removed", line) for line in before)
+        yield from (Line("added", line) for line in after)
+        return
+    told = unified_diff(before, after, n=CONTEXT, lineterm="")
+    # The first two lines name files.
+    for at, line in enumerate(list(told)[2:]):
+        if line.startswith("@@"):
+            if at:
+                yield Line("gap")
+        else:
+            yield Line(SIGNS[line[0]], line[1:])
+
+
+def _without_ends(
+    before: Sequence[str], after: Sequence[str]
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Leave out what both begin and end with."""
+    start = count_same(before, after)
+    before, after = before[start:], after[start:]
+    end = count_same(before[::-1], after[::-1])
+    return before[: len(before) - end], after[: len(after) - end]
+
+
+def count_same(one: Sequence[str], other: Sequence[str]) -> int:
+    pairs = zip(one, other, strict=False)
+    """Count how many are the same from the beginning."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
