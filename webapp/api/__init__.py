@@ -1,0 +1,1 @@
+"""The JSON door: the same verbs as the pages, for programs."""

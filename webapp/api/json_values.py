@@ -1,0 +1,99 @@
+"""JSON read and written so that every number stays as it was typed.
+
+Python would make 1.10 to 1.1, and 1e400 to infinity.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Context, Decimal, InvalidOperation
+from typing import Any
+
+from pydantic import BaseModel
+
+from webapp.entries.inputs import explain_json
+from webapp.errors import Invalid, NotNumber
+
+# Digits of a number that can be counted with, and places from its point: all that
+# other programs write, who know numbers from 5e-324 to 1.8e308.
+DIGITS = 400
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number as it stands in JSON."""
+
+    text: str
+
+    def exact(self) -> Decimal:
+        """Return what it is; raises Invalid for one that is too long to count with."""
+        try:
+            number = Decimal(self.text)
+        except InvalidOperation:  # Its exponent has too many digits itself.
+            number = Decimal("NaN")
+        _, digits, exponent = number.as_tuple()
+        is_short = isinstance(exponent, int) and abs(exponent) <= DIGITS
+        if not is_short or len(digits) > DIGITS:
+            raise Invalid(value=f"Only numbers of up to {DIGITS} digits can be added.")
+        return number
+
+
+def read(body: bytes) -> Any:
+    """Return what the body says; raises Invalid where it is not UTF-8 or not JSON."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise Invalid(body="The body is not in UTF-8.") from None
+    if reason := explain_json(text):
+        raise Invalid(body=reason)
+    return parse(text)
+
+
+def parse(text: str) -> Any:
+    """Return what the text says, which is JSON."""
+    return json.loads(text, parse_float=Number, parse_int=Number)
+
+
+def write(value: Any) -> str:
+    """Write it as JSON, numbers as they were typed."""
+    match value:
+        case Number(text):
+            return text
+        case dict():
+            pairs = (f"{write(name)}: {write(each)}" for name, each in value.items())
+            return f"{{{', '.join(pairs)}}}"
+        case list() | tuple():
+            return f"[{', '.join(map(write, value))}]"
+        case datetime():
+            return write(value.isoformat().replace("+00:00", "Z"))
+        case BaseModel():
+            return write(dict(value))
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """Apply a JSON Merge Patch (RFC 7396)."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, change in patch.items():
+        if change is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge(merged.get(name), change)
+    return merged
+
+
+def add(text: str, by: Decimal) -> str:
+    """Add to the number that a JSON text is, without rounding; raises NotNumber."""
+    number = parse(text)
+    if not isinstance(number, Number):
+        raise NotNumber("Only a JSON number can be incremented.")
+    total = Context(prec=4 * DIGITS).add(number.exact(), by)
+    return plain(total)
+
+
+def plain(number: Decimal) -> str:
+    """Write a number as JSON has it, without an exponent."""
+    return format(number, "f")
