@@ -4,10 +4,12 @@
 """
 
 import logging
+from collections.abc import Callable
+from pathlib import Path
 
 from flask import Flask
 
-from config.kinds import Rate
+from config.mistakes import RefusedToStart, naming
 from config.settings import Settings, load_settings
 from webapp import clock
 from webapp.accounts.account_views import init_account
@@ -16,75 +18,157 @@ from webapp.accounts.hashing import HashingQueue
 from webapp.accounts.history import History
 from webapp.accounts.passwords import Passwords
 from webapp.accounts.service import Accounts
+from webapp.accounts.token_views import init_tokens
+from webapp.accounts.tokens import Tokens
 from webapp.accounts.views import init_accounts
-from webapp.cache import init_cache
+from webapp.api.views import init_api
+from webapp.cache import CachedValues, init_cache
 from webapp.database import Database
-from webapp.entries.service import Entries, Quota
+from webapp.encryption import Encryption
+from webapp.entries.earlier import EarlierValues
+from webapp.entries.imports import Imports
+from webapp.entries.secret_values import SecretValues
+from webapp.entries.service import Entries
 from webapp.entries.views import init_entries
-from webapp.limits import Delay, Limits
-from webapp.ops.commands import init_ops
+from webapp.entries.writing import Quota, Writing
+from webapp.holding import init_holding
+from webapp.limits import Limits, table_of
+from webapp.ops.cli import init_commands
+from webapp.ops.exposition import Exposition
+from webapp.ops.readiness import Readiness
 from webapp.ops.upkeep import init_upkeep
+from webapp.ops.views import init_ops
+from webapp.proxies import init_proxies
+from webapp.release import release_of
 from webapp.sessions.records import Timeouts
 from webapp.sessions.service import Policy, Sessions
 from webapp.sessions.views import init_sessions
-from webapp.stores import open_store
+from webapp.state.places import Places, init_places
+from webapp.stores import Store, open_store
 from webapp.web import init_web
-
-# What a person can download, in this order.
-EXPORTED = ("account", "sessions", "history", "entries")
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Build the application; raises RefusedToStart with a reason for the operator."""
     settings = settings or load_settings()
+    app = _bare_app(settings)
+    app.config["RELEASE"] = release_of(Path(app.root_path))
+
+    database = app.extensions["database"] = _open_database(settings)
+    stores = app.extensions["stores"] = _open_stores(settings)
+    session_store, cache_store = stores
+
+    init_proxies(
+        app, settings.trusted_proxies, redirects=settings.plain_http == "redirected"
+    )
+    init_web(app, settings.max_value_size, settings.max_import_size)
+    cached = init_cache(app, cache_store)
+    limits = Limits(database, table_of(settings))
+
+    sessions = Sessions(database, session_store, _policy(settings))
+    history = History(database, sessions.records)
+    tokens = Tokens(database, sessions, history)
+    entries, earlier, imports = _entries(settings, database, cached)
+    init_entries(app, entries, earlier, imports, cached)
+    idempotency = init_api(app, settings, database, entries)
+    init_sessions(app, sessions)
+
+    authentication = Authentication(
+        database, _passwords(settings, cache_store), limits, history, sessions.records
+    )
+    accounts = Accounts(database, authentication, sessions, cached, tokens)
+    accounts.clearing += [entries.clear, imports.drop]
+    init_accounts(app, accounts, sign_up_open=settings.sign_up == "open")
+    init_tokens(app, tokens)
+    init_account(
+        app,
+        takeout={
+            "account": accounts.export,
+            "sessions": sessions.records.export,
+            "tokens": tokens.export,
+            "history": history.export,
+            "entries": entries.export,
+            "earlier_values": earlier.export,
+        },
+    )
+
+    init_upkeep(
+        app,
+        stores=[session_store.purge, cache_store.purge],
+        records=[
+            keeper.purge
+            for keeper in (
+                *(sessions, history, limits, tokens),
+                *(earlier, imports, idempotency),
+            )
+        ],
+    )
+    init_commands(app)
+    init_places(app, Places(settings, database, stores, app.config["RELEASE"]))
+    init_ops(
+        app,
+        Readiness(database, session_store, cache_store),
+        Exposition(settings.metrics_token, sessions.records.count_alive),
+    )
+    init_holding(app)
+    return app
+
+
+def create_restoring_app(settings: Settings) -> Flask:
+    """Build what `flask state restore` needs, which opens no records of before."""
+    app = _bare_app(settings)
+    app.extensions["stores"] = _open_stores(settings)
+    init_commands(app, "webapp.ops.backup_commands")
+    return app
+
+
+def create_reporting_app(settings: Settings) -> Flask:
+    """Build what `flask state` needs, also where the records are away."""
+    app = _bare_app(settings)
+    stores, database = _open_stores(settings), Database(settings.database)
+    init_places(
+        app, Places(settings, database, stores, release_of(Path(app.root_path)))
+    )
+    init_commands(app)
+    return app
+
+
+def _bare_app(settings: Settings) -> Flask:
     clock.start()
     logging.getLogger("webapp").setLevel(settings.log_level.upper())
     app = Flask(__name__)
     app.config["SETTINGS"] = settings
     app.jinja_options = app.jinja_options | {"trim_blocks": True, "lstrip_blocks": True}
-
-    database = Database(settings.database)
-    database.upgrade()
-    session_store = open_store(settings.session_store, "session")
-    cache_store = open_store(settings.cache_store, "cache")
-
-    init_web(app, settings.trusted_proxies, largest_value=settings.max_value_size)
-    cached = init_cache(app, cache_store)
-    limits = Limits(database, _limits(settings))
-
-    sessions = Sessions(database, session_store, _policy(settings))
-    init_sessions(app, sessions)
-
-    history = History(database, sessions.records)
-    authentication = Authentication(
-        database, _passwords(settings), limits, history, sessions.records
-    )
-    accounts = Accounts(database, authentication, sessions, cached)
-    init_accounts(app, accounts, sign_up_open=settings.sign_up == "open")
-
-    entries = Entries(database, cached, _quota(settings))
-    init_entries(app, entries, cached)
-
-    exports = [accounts.export, sessions.records.export, history.export, entries.export]
-    init_account(app, dict(zip(EXPORTED, exports, strict=True)))
-
-    stores = [session_store.purge, cache_store.purge]
-    records = [sessions.purge, history.purge, limits.purge]
-    init_upkeep(app, stores, records)
-    init_ops(app, database)
     return app
 
 
-def _limits(settings: Settings) -> dict[str, Rate | Delay]:
-    """Name every limit there is. docs/sessions.md says what each is for."""
-    growing = Delay(settings.login_attempts, settings.login_longest_wait)
-    return {
-        "account": growing,
-        "device": growing,
-        "source": settings.login_limit_source,
-        "everyone": settings.login_limit_everyone,
-        "sign-up": settings.sign_up_limit_source,
-    }
+def _open_database(settings: Settings) -> Database:
+    with naming(settings.source_of("database_url")):
+        database = Database(settings.database)
+        database.upgrade()
+    return database
+
+
+def _open_stores(settings: Settings) -> tuple[Store, Store]:
+    """Open both, or name every setting that is in the way."""
+    opened, mistakes = [], []
+    for name, url in (
+        ("session", settings.session_store),
+        ("cache", settings.cache_store),
+    ):
+        try:
+            with naming(settings.source_of(f"{name}_url", "redis_url")):
+                opened.append(_open_store(settings, url, name))
+        except RefusedToStart as mistake:
+            mistakes.append(str(mistake))
+    if mistakes:
+        raise RefusedToStart("\n".join(dict.fromkeys(mistakes)))
+    session_store, cache_store = opened
+    return session_store, cache_store
+
+
+def _open_store(settings: Settings, url: str, name: str) -> Store:
+    return open_store(url, name, any_certificate=settings.redis_certificate == "any")
 
 
 def _policy(settings: Settings) -> Policy:
@@ -97,12 +181,36 @@ def _policy(settings: Settings) -> Policy:
     )
 
 
-def _passwords(settings: Settings) -> Passwords:
+def _breaches(settings: Settings, store: Store) -> Callable[[str], bool] | None:
+    if settings.breached_passwords == "allowed":
+        return None
+    # Here, because requests takes 9 MB that nobody needs without it.
+    from webapp.accounts.breaches import Breaches  # noqa: PLC0415
+
+    return Breaches(settings.breached_passwords_url, store).has
+
+
+def _passwords(settings: Settings, cache_store: Store) -> Passwords:
     return Passwords(
         memory_kib=settings.password_memory_kib,
         rounds=settings.password_rounds,
         min_length=settings.password_min_length,
         queue=HashingQueue(settings.hash_queue),
+        is_breached=_breaches(settings, cache_store),
+    )
+
+
+def _entries(
+    settings: Settings, database: Database, cached: CachedValues
+) -> tuple[Entries, EarlierValues, Imports]:
+    encryption = Encryption(settings.encryption_keys)
+    secret_values = SecretValues(encryption)
+    writing = Writing(database, cached, _quota(settings), secret_values)
+    entries = Entries(database, writing, secret_values)
+    return (
+        entries,
+        EarlierValues(database, writing, secret_values, settings.bin_lifetime),
+        Imports(database, entries, writing, encryption),
     )
 
 

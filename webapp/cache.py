@@ -4,14 +4,17 @@ A cached value is never older than the person's last write, on any process, and 
 another person's. When the store is away it is computed each time.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from flask import Flask
 from flask_caching import Cache
 
+from webapp import clock, metrics
 from webapp.errors import StoreUnavailable
 from webapp.stores import Store
 
@@ -25,6 +28,7 @@ MOST_CONFIRMED = 10_000
 WRITING = "writing"
 # Every value that is cached, so that all of a person's can be deleted.
 NAMES = ("list",)
+HITS = metrics.CACHED_VALUES.labels("hit")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,9 @@ class Source(Protocol):
 
     def version(self, user_id: int) -> int:
         """Return a number that grows with every write of the user."""
+
+    def seconds_left(self, user_id: int) -> float | None:
+        """Tell after how long the values change without a write; None: not soon."""
 
 
 class CachedValues:
@@ -69,12 +76,13 @@ class CachedValues:
             return self._get(user_id, slot, source, compute)
         except StoreUnavailable:
             self._confirmed.clear()
+            metrics.CACHED_VALUES.labels("unavailable").inc()
             return compute()
 
     @contextmanager
     def changing(self, user_id: int) -> Iterator[None]:
         """Make every cached value of the user out of date while and after a write."""
-        marker = _marker(user_id)
+        marker = marker_of(user_id)
         self._mark(lambda: self._cache.set(marker, WRITING, timeout=MARKER_LIFETIME))
         try:
             yield
@@ -83,16 +91,17 @@ class CachedValues:
 
     def forget(self, user_id: int) -> None:
         """Delete all values of a user who is gone."""
-        keys = [_marker(user_id), *(f"{user_id}:{name}" for name in NAMES)]
-        self._mark(lambda: self._cache.delete_many(*keys))
+        for key in (marker_of(user_id), *(box_of(user_id, name) for name in NAMES)):
+            self._mark(partial(self._cache.delete, key))
 
     def _get(
         self, user_id: int, slot: Slot, source: Source, compute: Callable[[], Any]
     ) -> Any:
-        box_key = f"{user_id}:{slot.name}"
-        marker, box = self._cache.get_many(_marker(user_id), box_key)
+        box_key = box_of(user_id, slot.name)
+        marker, box = self._cache.get_many(marker_of(user_id), box_key)
         found = _Box(box, slot)
         if marker is not None and marker == found.version == self._sure(user_id):
+            HITS.inc()
             return found.value
         version = source.version(user_id)
         if marker == version:
@@ -100,15 +109,25 @@ class CachedValues:
         elif marker is None:
             self._restore_marker(user_id, version, source)
         if found.version == version:
+            HITS.inc()
             return found.value
+        metrics.CACHED_VALUES.labels("miss").inc()
         value = compute()
-        with suppress(ValueError):  # Larger than LARGEST_VALUE: not cached.
-            box = {"version": version, "variant": slot.variant, "value": value}
-            self._cache.set(box_key, box, timeout=VALUE_LIFETIME)
+        lifetime = _lifetime(source.seconds_left(user_id))
+        if lifetime > 0:
+            box = {
+                "version": version,
+                "variant": slot.variant,
+                # By our clock: that of the store may be another.
+                "until": clock.timestamp() + lifetime,
+                "value": value,
+            }
+            with suppress(ValueError):  # Larger than LARGEST_VALUE: not cached.
+                self._cache.set(box_key, box, timeout=lifetime)
         return value
 
     def _restore_marker(self, user_id: int, version: int, source: Source) -> None:
-        marker = _marker(user_id)
+        marker = marker_of(user_id)
         if not self._cache.add(marker, version, timeout=MARKER_LIFETIME):
             return
         # A write that was committed before this look is seen by it; one that is
@@ -139,15 +158,28 @@ class _Box:
     def __init__(self, content: Any, slot: Slot) -> None:
         is_box = (
             isinstance(content, dict)
-            and content.keys() == {"version", "variant", "value"}
+            and content.keys() == {"version", "variant", "until", "value"}
             and content["variant"] == slot.variant
+            and content["until"] > clock.timestamp()
         )
         self.version = content["version"] if is_box else None
         self.value = content["value"] if is_box else None
 
 
-def _marker(user_id: int) -> str:
-    return f"{user_id}"
+def _lifetime(left: float | None) -> int:
+    """Return whole seconds, of which a store may count one more than there are."""
+    return VALUE_LIFETIME if left is None else min(VALUE_LIFETIME, math.ceil(left) - 1)
+
+
+def marker_of(user_id: int) -> str:
+    """Return the key of the marker that all of a user's values go by."""
+    # In braces: a Redis Cluster keeps all of a person's values at one server.
+    return f"{{{user_id}}}"
+
+
+def box_of(user_id: int, name: str) -> str:
+    """Return the key of a value of NAMES."""
+    return f"{marker_of(user_id)}:{name}"
 
 
 def init_cache(app: Flask, store: Store) -> CachedValues:

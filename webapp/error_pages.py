@@ -1,4 +1,7 @@
-"""Every failure becomes a page: what happened, and what to do. The cause is logged."""
+"""Every failure becomes a page: what happened, and what to do. The cause is logged.
+
+For programs it becomes a problem instead, see `programs.py`.
+"""
 
 import logging
 from http import HTTPStatus
@@ -10,7 +13,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.routing import RequestRedirect
 
-from webapp.errors import Busy, HoldfastError
+from webapp.errors import Busy, HoldfastError, Invalid
+from webapp.programs import is_for_programs, problem, problem_of_status
 
 # What a person reads on an error page: what happened, and what to do.
 PAGES = {
@@ -44,12 +48,18 @@ def init_error_pages(app: Flask) -> None:
 
 
 def show_error(error: HoldfastError) -> tuple[str, int, dict[str, str]]:
-    status = int(error.status)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Busy):
+    is_ours = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    is_ours = is_ours and not isinstance(error, Busy)
+    if is_ours:
         log.error("%s %s: %s", request.method, request.path, error, exc_info=error)
-        return error_page(status)
-    page, status, headers = error_page(status, str(error))
-    return page, status, headers | retry_after(error)
+    message = "" if is_ours else str(error)
+    if is_for_programs():
+        fields = error.fields if isinstance(error, Invalid) else None
+        text, status, headers = problem(error.problem, message, fields)
+        headers |= _come_back(status)
+    else:
+        text, status, headers = error_page(error.status, message)
+    return text, status, headers | dict(error.headers) | retry_after(error)
 
 
 def show_http_error(error: HTTPException) -> ResponseReturnValue:
@@ -62,7 +72,9 @@ def show_http_error(error: HTTPException) -> ResponseReturnValue:
         if isinstance(cause, DBAPIError | PoolTimeout):
             return show_database_error(cause)
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    body, status, headers = error_page(status)
+    is_ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    detail = "" if is_ours else error.description or ""
+    body, status, headers = _failure(status, detail)
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
             headers[name] = value
@@ -74,7 +86,15 @@ def show_database_error(error: DBAPIError | PoolTimeout) -> ResponseReturnValue:
     cause = getattr(error, "orig", None) or error
     place = current_app.extensions["database"].place
     log.error("%s %s: %s: %s", request.method, request.path, place, cause)
-    return error_page(HTTPStatus.SERVICE_UNAVAILABLE)
+    return _failure(HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _failure(status: int, detail: str = "") -> tuple[str, int, dict[str, str]]:
+    """Tell a program more than a person, who cannot do anything about it."""
+    if not is_for_programs():
+        return error_page(status)
+    text, _, headers = problem(problem_of_status(status), detail)
+    return text, status, headers | _come_back(status)
 
 
 def error_page(status: int, message: str = "") -> tuple[str, int, dict[str, str]]:
@@ -82,8 +102,11 @@ def error_page(status: int, message: str = "") -> tuple[str, int, dict[str, str]
     page = render_template(
         "errors/error.html", status=status, title=title, advice=message or advice
     )
-    headers = {"Retry-After": RETRY_AFTER} if status == 503 else {}
-    return page, status, headers
+    return page, status, _come_back(status)
+
+
+def _come_back(status: int) -> dict[str, str]:
+    return {"Retry-After": RETRY_AFTER} if status == 503 else {}
 
 
 def retry_after(error: HoldfastError) -> dict[str, str]:

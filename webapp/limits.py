@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import String, delete, select
+from sqlalchemy import String, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from config.kinds import Rate
-from webapp import clock
+from config.settings import Settings
+from webapp import clock, metrics
 from webapp.database import Database, Model, UtcDateTime
 from webapp.errors import TooMany
 
@@ -35,6 +36,19 @@ class Delay:
 
     free: int
     longest: timedelta
+
+
+def table_of(settings: Settings) -> dict[str, Rate | Delay]:
+    """Name every limit there is. docs/sessions.md says what each is for."""
+    growing = Delay(settings.login_attempts, settings.login_longest_wait)
+    return {
+        "account": growing,
+        "device": growing,
+        "source": settings.login_limit_source,
+        "everyone": settings.login_limit_everyone,
+        "sign-up": settings.sign_up_limit_source,
+        "api": settings.api_limit,  # Counted by webapp/api/rates.py.
+    }
 
 
 class LimitRecord(Model):
@@ -92,7 +106,7 @@ class Limits:
             free_at, believed_until = self._refused.get(key_hash, (now, now))
             wait = self._wait(key, free_at, now)
             if believed_until > now and wait > timedelta(0):
-                raise _too_many(wait)
+                raise _too_many(key, wait)
 
     def take(self, keys: Sequence[Key], beside: Callable[[Session], T]) -> T:
         """Count one try for each key, or none and raise TooMany.
@@ -138,11 +152,8 @@ class Limits:
 
     def purge(self, limit: int) -> int:
         """Forget up to `limit` records that hold nobody back any more."""
-        over = select(LimitRecord.key_hash).where(LimitRecord.expires_at < clock.now())
-        with self._database.write() as db:
-            hashes = list(db.scalars(over.limit(limit)))
-            db.execute(delete(LimitRecord).where(LimitRecord.key_hash.in_(hashes)))
-        return len(hashes)
+        over = LimitRecord.expires_at < clock.now()
+        return self._database.delete_some(LimitRecord.key_hash, over, limit)
 
     def _refuse_early(self, key: Key, free_at: datetime, now: datetime) -> None:
         wait = self._wait(key, free_at, now)
@@ -150,7 +161,7 @@ class Limits:
             if len(self._refused) >= MOST_REMEMBERED:
                 self._refused.clear()
             self._refused[key.hash] = (free_at, now + REMEMBERED)
-            raise _too_many(wait)
+            raise _too_many(key, wait)
 
     def _wait(self, key: Key, free_at: datetime, now: datetime) -> timedelta:
         limit = self._table[key.limit]
@@ -197,5 +208,6 @@ def _is_ahead(limit: Rate | Delay, free_at: datetime, now: datetime) -> bool:
     return free_at - now > longest + timedelta(seconds=1)
 
 
-def _too_many(wait: timedelta) -> TooMany:
+def _too_many(key: Key, wait: timedelta) -> TooMany:
+    metrics.LIMITED.labels(key.limit).inc()
     return TooMany(math.ceil(wait.total_seconds()))

@@ -1,18 +1,18 @@
-"""What every request and answer goes through: proxies, headers, origin."""
+"""What every request and answer goes through: headers, origin."""
 
-import hashlib
 import logging
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from io import BytesIO
+from typing import IO, Any, TypeVar
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import humanize
 from flask import (
     Flask,
+    Request,
     Response,
     current_app,
     redirect,
@@ -23,71 +23,104 @@ from flask import (
 from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import BadRequest, HTTPException
-from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.formparser import FormDataParser
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from config.headers import HEADERS
 from webapp import clock
 from webapp.error_pages import init_error_pages, retry_after
 from webapp.errors import Forbidden, HoldfastError, Invalid
+from webapp.programs import bearer_token, own_path
+from webapp.static_files import YEAR, init_static_files
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-YEAR = 365 * 24 * 3600
 BODY_MARGIN = 16_384
+# More than a form has that keeps no value: a `next` of 8 kB, encoded once more.
+LARGE = 32_768
+UPLOAD = "multipart/form-data"
+FORMS = ("application/x-www-form-urlencoded", UPLOAD)
 # pydantic's kinds of mistakes, in words for people.
 MISTAKES = {
     "missing": "This is needed.",
     "int_": "This should be a number.",
+    "bool_": "This should be yes or no.",
     "greater_": "This number is too small.",
     "less_": "This number is too large.",
-    "string_too_long": "This is too long.",
     "literal_": "Choose one of what is offered.",
+    "string_": "This should be text.",
+    "tuple_": "This should be a list.",
 }
 MOST_ADDRESSES = 500
 # A path, and a query if there is one; no host, and nothing a browser would read as one.
 PATH = re.compile(r"/(?![/\\])[^\x00-\x20\x7f\\]*")
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    # Not no-referrer: with it browsers send "Origin: null" from our own forms.
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
 Answer = str | tuple[str, int] | WerkzeugResponse
 Input = TypeVar("Input", bound=BaseModel)
 log = logging.getLogger(__name__)
 
 
-def init_web(app: Flask, trusted_proxies: int, largest_value: int) -> None:
+def init_web(app: Flask, largest_value: int, largest_file: int) -> None:
     """Put the application behind what every request goes through."""
+    app.request_class = FormRequest
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = LARGE
+    app.config["LARGEST_VALUE"] = largest_value
     # In a form a byte may be written as %XX, and the end of a line as %0D%0A.
-    largest_body = 6 * largest_value + BODY_MARGIN
-    if trusted_proxies:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=trusted_proxies, x_proto=trusted_proxies
-        )
-    app.config["MAX_CONTENT_LENGTH"] = largest_body
-    app.config["MAX_FORM_MEMORY_SIZE"] = largest_body
-    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = YEAR
+    app.config["LARGEST_FORM"] = 6 * largest_value + BODY_MARGIN
+    app.config["LARGEST_UPLOAD"] = largest_file + BODY_MARGIN
     # A key may have two slashes in a row; redirecting to one would lose it.
     app.url_map.merge_slashes = False
+    app.before_request(compare_length)
     app.before_request(refuse_what_is_no_text)
     app.before_request(refuse_other_sites)
     app.after_request(add_headers)
-    app.url_defaults(_add_static_version)
+    init_static_files(app)
     app.jinja_env.globals["url_for"] = _address_for(app)
     app.add_template_filter(moment)
     init_error_pages(app)
 
 
+def compare_length() -> None:
+    """Have a body refused that ends before the length that was announced.
+
+    Of a server that says it ends bodies itself (gunicorn, mod_wsgi) Werkzeug takes one
+    that was cut off as complete, and its last fields as never sent.
+    """
+    if request.content_length is not None:
+        request.environ.pop("wsgi.input_terminated", None)
+
+
 def refuse_what_is_no_text() -> None:
-    """Raise BadRequest for bytes in a query that Werkzeug would fail at later."""
+    """Raise BadRequest for a query that Werkzeug would take for some other text."""
+    _check_text(unquote_to_bytes(request.query_string))
+
+
+class FormParser(FormDataParser):
+    """Raises BadRequest for a form that Werkzeug would take for some other text."""
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        mimetype: str,
+        content_length: int | None,
+        options: dict[str, str] | None = None,
+    ) -> Any:
+        # A file may be of anything, and goes to the disk while it arrives; whoever
+        # reads it says what is wrong. The fields beside it are no text of anybody's.
+        is_file = self.max_content_length == current_app.config["LARGEST_UPLOAD"]
+        if mimetype in FORMS and not (is_file and mimetype == UPLOAD):
+            body = stream.read()
+            stream.read(1)  # Raises RequestEntityTooLarge where there is more.
+            _check_text(body if mimetype == UPLOAD else unquote_to_bytes(body))
+            stream = BytesIO(body)
+        return super().parse(stream, mimetype, content_length, options)
+
+
+class FormRequest(Request):
+    form_data_parser_class = FormParser
+
+
+def _check_text(sent: bytes) -> None:
     try:
-        request.query_string.decode()
+        sent.decode()
     except UnicodeDecodeError as error:
         raise BadRequest from error
 
@@ -98,8 +131,8 @@ def refuse_other_sites() -> None:
     OWASP's CSRF cheat sheet, Fetch Metadata first: `Sec-Fetch-Site` where the browser
     says it, else `Origin` against the host. What sends neither is no browser.
     """
-    if request.method in SAFE_METHODS:
-        return
+    if request.method in SAFE_METHODS or bearer_token() is not None:
+        return  # A token is nothing that a browser adds by itself.
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
     if site is not None:
@@ -120,11 +153,8 @@ def add_headers(response: Response) -> Response:
         response.headers["Strict-Transport-Security"] = (
             f"max-age={YEAR}; includeSubDomains"
         )
-    if request.endpoint == "static" and response.status_code < 400:
-        if request.args.get("v") != _static_version(request.path):
-            response.headers["Cache-Control"] = "no-cache"
-    else:
-        response.headers["Cache-Control"] = "no-store"
+    # What may be kept says so itself; the pages of a person never do.
+    response.headers.setdefault("Cache-Control", "no-store")
     return response
 
 
@@ -142,6 +172,24 @@ def moment(when: datetime) -> Markup:
     )
 
 
+def earlier_than() -> datetime | None:
+    """Return the moment before which the page of a list ends; None for the first."""
+    try:
+        return datetime.fromisoformat(request.args["before"]).astimezone(UTC)
+    except (KeyError, ValueError, OverflowError):
+        return None
+
+
+def begin_download(address: str, template: str, /, **values: Any) -> Answer:
+    """Stay on a page beside the file: a browser that only gets one stays where it was.
+
+    That would be the form of /confirm, which is of no use any more.
+    """
+    page = current_app.make_response(render_template(template, **values))
+    page.headers["Refresh"] = f"0; url={address}"
+    return page
+
+
 def refuse(error: HoldfastError, template: str, /, **values: Any) -> Answer:
     """Show a form again with what is wrong, and the status of the error."""
     text = render_template(template, **values)
@@ -151,13 +199,18 @@ def refuse(error: HoldfastError, template: str, /, **values: Any) -> Answer:
 
 
 def parse(model: type[Input], given: Mapping[str, str]) -> Input:
+    """Make the input of a form or a query; raises Invalid with a sentence per field."""
+    return check(model, dict(given))
+
+
+def check(model: type[Input], given: object) -> Input:
     """Make the input of what was sent; raises Invalid with a sentence per field."""
     try:
-        return model.model_validate(dict(given))
+        return model.model_validate(given)
     except ValidationError as error:
         raise Invalid(
             **{
-                str(mistake["loc"][0] if mistake["loc"] else "value"): _explain(mistake)
+                ".".join(map(str, mistake["loc"])) or "value": _explain(mistake)
                 for mistake in error.errors()
             }
         ) from None
@@ -185,7 +238,7 @@ def is_own_page(target: str) -> bool:
 
 def own_address() -> str:
     """Write the address of the request in hand as a browser would."""
-    path = quote(request.path, safe="/~:@!$&'()*+,;=-._")
+    path = own_path()
     query = request.query_string.decode()
     return f"{path}?{query}" if query else path
 
@@ -209,18 +262,3 @@ def _address_for(app: Flask) -> Callable[..., str]:
         return address
 
     return address_for
-
-
-def _add_static_version(endpoint: str, values: dict[str, object]) -> None:
-    if endpoint == "static":
-        values.setdefault("v", _static_version(f"/static/{values['filename']}"))
-
-
-def _static_version(path: str) -> str:
-    """Hash the file, so that a browser keeps it for ever and still sees a change."""
-    versions = current_app.extensions.setdefault("static_versions", {})
-    if path not in versions:
-        file = Path(current_app.static_folder or "") / path.removeprefix("/static/")
-        content = file.read_bytes() if file.is_file() else b""
-        versions[path] = hashlib.sha256(content).hexdigest()[:12]
-    return str(versions[path])
