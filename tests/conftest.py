@@ -1,37 +1,159 @@
 """The application, the cast (alice owns, bob is a stranger) and their browsers."""
 
 import gc
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
-import fakeredis
 import pytest
 import redis
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
-from jinja2 import FileSystemBytecodeCache
 
+from config import secret_sources
+from config.secret_sources import VAULT_VARIABLES
 from config.settings import Settings, load_settings
 from tests.browser import Browser
-from tests.servers import Redis, redis_server, server
+from tests.compiled_once import share
+from tests.databases import SERVERS, DatabaseServer, database_server_of
+from tests.servers import (
+    closed_port,
+    memcached_server,
+    redis_server,
+    server,
+    silent_port,
+)
+from tests.stores import (
+    STORES,
+    cluster,
+    fake_mongo,
+    fake_redis,
+    memcached_for_tests,
+    mongo_for_tests,
+    real_cluster,
+    real_memcached,
+    real_mongo,
+    real_redis,
+    real_valkey,
+    redis_for_tests,
+    store_url,
+)
+from tests.vault import vault
 from webapp import clock, create_app
 from webapp.database import Database
 
-__all__ = ["redis_server", "server"]
+__all__ = [
+    "closed_port",
+    "cluster",
+    "fake_mongo",
+    "fake_redis",
+    "memcached_for_tests",
+    "memcached_server",
+    "mongo_for_tests",
+    "real_cluster",
+    "real_memcached",
+    "real_mongo",
+    "real_redis",
+    "real_valkey",
+    "redis_for_tests",
+    "redis_server",
+    "server",
+    "silent_port",
+    "store_url",
+    "vault",
+]
 
 # Every test makes an application, and Python looks for rubbish in all of them.
 gc.set_threshold(100_000, 50, 50)
 
-FAKE_REDIS = "redis://fake.invalid:6379/0"
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=("sqlite", *SERVERS),
+        default="sqlite",
+        help="Where the records of every test are.",
+    )
+    parser.addoption(
+        "--stores",
+        choices=("files", "redis", "cluster"),
+        default="files",
+        help="Where the session data and cached values of every test are.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out what takes long, unless something in particular is asked for."""
+    if config.args_source is config.ArgsSource.TESTPATHS and not config.option.markexpr:
+        config.option.markexpr = "not long"
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+def _settings_of_this_run(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Leave out what is set outside; put state where the options say."""
+    for name in (*Settings.model_fields, *VAULT_VARIABLES):
+        for variable in (name.upper(), f"{name.upper()}_FILE"):
+            monkeypatch.delenv(variable, raising=False)
+    secret_sources.forget()
+    if request.node.get_closest_marker("embedded"):
+        yield
+        return
+    if (stores := request.config.getoption("--stores")) != "files":
+        url = request.getfixturevalue(f"real_{stores}")
+        monkeypatch.setenv("REDIS_URL", url)
+    server = request.getfixturevalue("database_server")
+    if server:
+        monkeypatch.setenv("DATABASE_URL", server.url)
+    yield
+    if server and server.engines:
+        server.empty()
+
+
+@pytest.fixture(scope="session")
+def database_server(request: pytest.FixtureRequest) -> Iterator[DatabaseServer | None]:
+    """The server that --database names, with all tables; None for SQLite."""
+    kind = request.config.getoption("--database")
+    if kind == "sqlite":
+        yield None
+        return
+    with database_server_of(kind) as server:
+        database = Database(load_settings(database_url=server.url).database)
+        database.upgrade()
+        database.engine.dispose()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_pools() -> Iterator[WeakSet[redis.ConnectionPool]]:
+    """Whatever this process has for its connections to Redis."""
+    pools: WeakSet[redis.ConnectionPool] = WeakSet()
+    make = redis.ConnectionPool.__init__
+
+    def note(pool: redis.ConnectionPool, *given: Any, **named: Any) -> None:
+        make(pool, *given, **named)
+        pools.add(pool)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis.ConnectionPool, "__init__", note)
+        yield pools
+
+
+@pytest.fixture(autouse=True)
+def _leave_no_connection(redis_pools: WeakSet[redis.ConnectionPool]) -> Iterator[None]:
+    """Close what a test leaves open: a later one would be told of it.
+
+    A store and its client know each other, so only the garbage collector ends them,
+    and it may come to a socket before it comes to the connection that would close it.
+    A pool that is used again connects again.
+    """
+    yield
+    for pool in list(redis_pools):
+        pool.disconnect()
+    redis_pools.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -41,62 +163,19 @@ def _clock_of_today() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _templates_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Every test makes an application, and each would compile every page anew."""
-    compiled = FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
-    Flask.jinja_options = {"bytecode_cache": compiled}
+def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        share(patch, tmp_path_factory.mktemp("templates"))
+        yield
 
 
-@pytest.fixture(scope="session")
-def redis_for_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real Redis: TEST_REDIS_URL, or one started here.
-
-    Tests that run side by side have a database each, counted from the one given.
-    """
-    if url := os.environ.get("TEST_REDIS_URL"):
-        base, _, database = url.rpartition("/")
-        worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-        yield f"{base}/{int(database) + int(worker)}"
-        return
-    server = Redis(tmp_path_factory.mktemp("redis")).start()
-    yield server.url
-    server.kill()
-
-
-@pytest.fixture
-def real_redis(redis_for_tests: str) -> Iterator[str]:
-    """The URL of an empty database on a real Redis."""
-    with redis.Redis.from_url(redis_for_tests) as client:
-        client.flushdb()
-        yield redis_for_tests
-        client.flushdb()
-
-
-@pytest.fixture
-def fake_redis(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A URL behind which every client of this test finds the same fake Redis."""
-    server = fakeredis.FakeServer()
-
-    def connect(url: str, **_options: Any) -> fakeredis.FakeRedis:
-        assert url == FAKE_REDIS
-        return fakeredis.FakeRedis(server=server)
-
-    monkeypatch.setattr(redis.Redis, "from_url", connect)
-    return FAKE_REDIS
-
-
-@pytest.fixture(params=["memory", "file", "fakeredis", "redis"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of every kind of store in turn."""
-    match request.param:
-        case "memory":
-            return "memory://"
-        case "file":
-            return (tmp_path / "store").as_uri()
-        case "fakeredis":
-            return str(request.getfixturevalue("fake_redis"))
-        case _:
-            return str(request.getfixturevalue("real_redis"))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is promised of every store on a Cluster too, where one is asked for."""
+    own = metafunc.definition.iter_markers("parametrize")
+    chosen = any("store_url" in mark.args[0] for mark in own)
+    if "store_url" in metafunc.fixturenames and not chosen:
+        more = ["cluster"] if metafunc.config.getoption("--stores") == "cluster" else []
+        metafunc.parametrize("store_url", [*STORES, *more], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +186,14 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     database.upgrade()
     database.engine.dispose()
     return file
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    """Records without an application."""
+    database = Database(load_settings(data_dir=tmp_path).database)
+    database.upgrade()
+    return database
 
 
 @pytest.fixture
@@ -139,9 +226,8 @@ def browser_of(app: Flask) -> Callable[[str], Browser]:
 
     def make(name: str) -> Browser:
         browser = Browser(app.test_client(), name)
-        browser.log_in() if name in known else browser.sign_up()
+        browser.enter("/login" if name in known else "/signup")
         known.add(name)
-        assert browser.is_logged_in, browser.text
         return browser
 
     return make

@@ -1,4 +1,4 @@
-"""Real servers for tests: gunicorn as it is deployed, and Redis."""
+"""Real servers for tests: gunicorn as it is deployed, Redis and Memcached."""
 
 import os
 import shutil
@@ -8,13 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 import pytest
 import redis
+from pymemcache.client.base import Client as MemcachedClient
+from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
 ROOT = Path(__file__).parent.parent
 STARTS_WITHIN = 20
@@ -42,6 +45,8 @@ def required(what: str | None, why: str) -> str:
 class Process:
     """A server of our own on a free port; every one started here is stopped here."""
 
+    starts_within = STARTS_WITHIN
+
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self.log = folder / f"{type(self).__name__.lower()}.log"
@@ -66,7 +71,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + STARTS_WITHIN
+        deadline = time.monotonic() + self.starts_within
         while not self.answers():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
@@ -84,14 +89,18 @@ class Process:
 
     def resident(self) -> int:
         """Return the memory of all its processes in KiB."""
-        return sum(map(int, self._listed("rss")))
+        return sum(self.residents())
+
+    def residents(self) -> list[int]:
+        """Return the memory of each of its processes in KiB."""
+        return list(map(int, self._listed("rss")))
 
     def processes(self) -> list[int]:
         return list(map(int, self._listed("pid")))
 
-    def _listed(self, column: str) -> list[str]:
+    def _listed(self, column: str, *options: str) -> list[str]:
         assert self.process
-        group = ["ps", "-o", f"{column}=", "-g", str(self.process.pid)]
+        group = ["ps", *options, "-o", f"{column}=", "-g", str(self.process.pid)]
         listed = subprocess.run(group, capture_output=True, text=True, check=True)  # noqa: S603
         return listed.stdout.split()
 
@@ -104,6 +113,9 @@ class Process:
     def freeze(self) -> None:
         """Let it hold its connections and answer nothing."""
         self.signal(signal.SIGSTOP)
+        # A thread that runs on another core goes on for a moment.
+        while any(state[0] != "T" for state in self._listed("stat", "-L")):
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         self.signal(signal.SIGCONT)
@@ -149,8 +161,11 @@ class Gunicorn(Process):
         return {"PATH": os.environ["PATH"]} | self.settings
 
     def answers(self) -> bool:
-        with suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/healthz").status_code == 200
+        # Not httpx: it would load certificates each time, while the server starts.
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        with closing(connection), suppress(OSError, HTTPException):
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
         return False
 
     def client(self, **options: Any) -> httpx.Client:
@@ -166,12 +181,16 @@ class Gunicorn(Process):
 
 
 class Redis(Process):
-    """A Redis that keeps nothing on disk."""
+    """A Redis that keeps nothing on disk, with these options more."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(folder)
+        self._options = options
 
     def command(self) -> list[str]:
         binary = required(shutil.which("redis-server"), "redis-server on the PATH")
         options = f"--port {self.port} --bind 127.0.0.1 --save --appendonly no"
-        return [binary, *options.split(), "--dir", str(self.log.parent)]
+        return [binary, *options.split(), "--dir", str(self.log.parent), *self._options]
 
     def environment(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"]}
@@ -189,6 +208,46 @@ class Redis(Process):
         return False
 
 
+class Memcached(Process):
+    """A Memcached of 64 MB, with these options more."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(folder)
+        self._options = options
+
+    def command(self) -> list[str]:
+        binary = required(shutil.which("memcached"), "memcached on the PATH")
+        options = f"-l 127.0.0.1 -p {self.port} -u nobody -m 64"
+        return [binary, *options.split(), *self._options]
+
+    def environment(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"]}
+
+    @property
+    def url(self) -> str:
+        return f"memcached://127.0.0.1:{self.port}"
+
+    @contextmanager
+    def client(self) -> Iterator[Any]:
+        address = "127.0.0.1", self.port
+        with closing(MemcachedClient(address, default_noreply=False)) as client:
+            yield client
+
+    def answers(self) -> bool:
+        failures = ConnectionError, MemcacheUnexpectedCloseError
+        with suppress(*failures), self.client() as client:
+            return bool(client.version())
+        return False
+
+    def empty(self) -> None:
+        with self.client() as client:
+            client.flush_all()
+
+    def values(self) -> int:
+        with self.client() as client:
+            return int(client.stats()[b"curr_items"])
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Gunicorn]:
     """The application on gunicorn, not started yet; its `settings` can be changed."""
@@ -200,6 +259,27 @@ def server(tmp_path: Path) -> Iterator[Gunicorn]:
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[Redis]:
     server = Redis(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def closed_port() -> str:
+    """A URL where every connection is refused at once."""
+    return f"http://127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def silent_port() -> Iterator[str]:
+    """A URL where every connection is taken, and never a word said."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def memcached_server(tmp_path: Path) -> Iterator[Memcached]:
+    server = Memcached(tmp_path)
     server.start()
     yield server
     server.kill()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from itertools import product
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import pytest
 from flask import Flask
@@ -31,6 +32,7 @@ BAD = {
     "bidi": "%E2%80%AE",
     "long": "x" * 5000,
 }
+NO_TEXT = {BAD[name] for name in ("surrogate", "no UTF-8", "overlong", "cut", "raw")}
 PAGES = ["/", "/signup", "/login", "/entries", "/entries/new", "/entries/diary",
          "/entries/diary/edit", "/entries/diary/delete", "/healthz"]  # fmt: skip
 # None of these is right: sent as they are, they change nothing.
@@ -102,12 +104,42 @@ def test_no_field_breaks_a_form(
             _is_explained(answer)
 
 
+@pytest.mark.parametrize("bad", sorted(NO_TEXT), ids=ascii)
+def test_what_is_no_utf_8_is_refused_and_never_altered(
+    alice: Browser, bad: str
+) -> None:
+    form = {"form_token": _token(alice), "kind": "text", "key": "k", "value": "v"}
+    for field in ("key", "value", "extra"):
+        body = "&".join(f"{name}={it}" for name, it in (form | {field: bad}).items())
+        answer = alice.client.post(
+            "/entries/new", data=body.encode("latin-1"), content_type=FORM
+        )
+        assert answer.status_code == 400
+        parts = {name: value.encode() for name, value in form.items()}
+        parts[field] = unquote_to_bytes(bad.encode("latin-1"))
+        uploaded = b"".join(
+            b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+            % (name.encode(), value)
+            for name, value in parts.items()
+        )
+        answer = alice.client.post(
+            "/entries/new",
+            data=uploaded + b"--b--\r\n",
+            content_type=f"{UPLOAD}; boundary=b",
+        )
+        assert answer.status_code == 400
+    if bad.isascii():
+        assert alice.client.get(f"/entries?q={bad}").status_code == 400
+    assert "No key and no value" in alice.open("/entries?q=k&extra=v").text
+
+
 def test_a_form_token_of_garbage_is_refused(alice: Browser) -> None:
     for path, bad in product(FORMS, BAD.values()):
         body = b"form_token=" + bad.encode("latin-1")
         answer = alice.client.post(path, data=body, content_type=FORM)
         # Visitors' forms have no token; what is sent here lacks their fields.
-        assert answer.status_code == (400 if path in ("/login", "/signup") else 403)
+        is_visitors = path in ("/login", "/signup")
+        assert answer.status_code == (400 if is_visitors or bad in NO_TEXT else 403)
         assert _is_explained(answer)
 
 
@@ -176,7 +208,7 @@ def test_a_wrong_method_is_405_and_says_which_are_right(
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_an_unknown_url_is_404_for_everybody(client: FlaskClient, method: str) -> None:
-    for path in ("/nothing", "/entries/diary/x", "/entries/", "/.git/config", "/api"):
+    for path in ("/nothing", "/entries/diary/x", "/entries/", "/.git/config", "/apis"):
         answer = client.open(path, method=method)
         assert answer.status_code == 404, path
         assert _is_explained(answer)
@@ -269,6 +301,7 @@ REPEATABLE = bounded(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @REPEATABLE
 @given(
     start=st.tuples(METHODS, ADDRESSES, ANYTHING),

@@ -15,7 +15,15 @@ from flask import Flask
 from config.settings import load_settings
 from tests.browser import Browser
 from webapp import create_app
-from webapp.cache import MARKER_LIFETIME, VALUE_LIFETIME, WRITING, Slot, init_cache
+from webapp.cache import (
+    MARKER_LIFETIME,
+    VALUE_LIFETIME,
+    WRITING,
+    Slot,
+    box_of,
+    init_cache,
+    marker_of,
+)
 from webapp.errors import StoreUnavailable
 from webapp.stores import LARGEST_VALUE, Store, open_store
 
@@ -39,6 +47,10 @@ class Records:
     looks: int = 0
     on_look: Action = _nothing
     padding: str = ""
+    left: float | None = None
+
+    def seconds_left(self, user_id: int) -> float | None:
+        return self.left
 
     def version(self, user_id: int) -> int:
         self.on_look()
@@ -198,6 +210,20 @@ def test_a_store_that_is_back_has_no_old_value(
     assert [one.is_right() for _ in range(3)] == [True] * 3
 
 
+def test_forgetting_a_user_needs_no_store(
+    one: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one.read()
+    with monkeypatch.context() as outage:
+        _take_away(one.store, outage, *METHODS)
+        with one.app.app_context():
+            one.cached.forget(ALICE)
+    with one.app.app_context():
+        one.cached.forget(ALICE)
+    keys = (marker_of(ALICE), box_of(ALICE, "list"))
+    assert [one.store.get(key) for key in keys] == [None, None]
+
+
 def test_an_outage_of_another_process_is_over_after_a_minute(
     tmp_path: Path, records: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,8 +243,8 @@ def test_an_outage_of_another_process_is_over_after_a_minute(
 def test_what_was_lost_or_turned_into_garbage_is_computed(
     one: Process, other: Process, garbage: object
 ) -> None:
-    for name in ("list", "version") * 2:
-        one.store.set(f"{ALICE}:{name}", garbage, 60)
+    for key in (marker_of(ALICE), box_of(ALICE, "list")) * 2:
+        one.store.set(key, garbage, 60)
         for process in (one, other, other, one):
             assert process.is_right()
         other.write()

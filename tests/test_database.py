@@ -16,14 +16,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.exc import OperationalError
 
-from config.settings import RefusedToStart, Settings
+from config.mistakes import RefusedToStart
+from config.settings import Settings
 from tests.browser import Browser
 from tests.servers import ROOT
-from webapp import create_app, sqlite
-from webapp import database as module
+from webapp import create_app, schema, sqlite
 from webapp.accounts.models import User
-from webapp.database import REVISION, Database, Model
+from webapp.database import Database, Model
 from webapp.ops import upkeep
+from webapp.schema import REVISION
 
 SCRIPTS = ScriptDirectory(str(ROOT / "webapp" / "migrations"))
 REVISIONS = [script.revision for script in SCRIPTS.walk_revisions()]
@@ -48,6 +49,17 @@ def database(url: str) -> Database:
     return database
 
 
+@pytest.fixture(params=["new", "migrated"])
+def any_database(url: str, request: pytest.FixtureRequest) -> Database:
+    """Made at once, or by every migration there is."""
+    database = Database(url)
+    if request.param == "migrated":
+        with database.engine.begin() as connection:
+            command.upgrade(schema.alembic_config(connection), REVISIONS[-1])
+    assert database.upgrade()
+    return database
+
+
 @pytest.fixture
 def other(database: Database, url: str, monkeypatch: pytest.MonkeyPatch) -> Database:
     """The same file in another process, which is not patient."""
@@ -55,6 +67,7 @@ def other(database: Database, url: str, monkeypatch: pytest.MonkeyPatch) -> Data
     return Database(url)
 
 
+@pytest.mark.long
 def test_processes_that_start_at_once_all_find_the_tables_made(url: str) -> None:
     spawn = get_context("spawn")
     meet = spawn.Barrier(3).wait
@@ -70,8 +83,19 @@ def test_a_start_waits_while_another_one_makes_the_file(url: str) -> None:
             start = pool.submit(Database(url).upgrade)
             with pytest.raises(TimeoutError):
                 start.result(0.1)
-            maker._upgrade_tables()
+            schema.upgrade_tables(maker.engine, Model.metadata, maker.place)
         assert not start.result(10), "nothing is left to do"
+
+
+def test_a_new_database_is_for_its_owner_only(tmp_path: Path) -> None:
+    """The folder may be one that everybody can read."""
+    tmp_path.chmod(0o755)
+    database = Database(f"sqlite:///{tmp_path / 'new.db'}")
+    database.upgrade()
+    database.ping()
+    modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(["new.db", "new.db-wal", "new.db-shm"], 0o600)
+    database.engine.dispose()
 
 
 @pytest.mark.parametrize(("lost", "left"), [("", "empty"), ("-wal", "missing")])
@@ -87,17 +111,20 @@ def test_no_new_database_takes_the_place_of_one_that_was_lost(
     assert not file.exists() or not file.stat().st_size
 
 
-def test_the_tables_are_what_the_models_say(database: Database) -> None:
+def test_the_tables_are_what_the_models_say(any_database: Database) -> None:
     assert SCRIPTS.get_heads() == [REVISION]
-    assert _differences(database) == []
-    assert not database.upgrade()
+    assert _differences(any_database) == []
+    with any_database.read() as connection:
+        assert schema.read_revision(connection) == REVISION
+    assert not any_database.upgrade()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_upgrading_any_release_keeps_what_was_there(url: str, revision: str) -> None:
     database = Database(url)
     with database.engine.begin() as connection:
-        command.upgrade(module._alembic(connection), revision)
+        command.upgrade(schema.alembic_config(connection), revision)
         _insert(connection)
     assert Database(url).upgrade() == (revision != REVISION)
     assert _count(database) == [1] * len(ROWS)
@@ -111,27 +138,32 @@ def test_a_migration_that_makes_a_table_anew_loses_no_row(
     """SQLite's way to change a column; the old table is dropped under its children."""
     with database.engine.begin() as connection:
         _insert(connection)
-    with module._upgrading(database.engine) as connection:
+    with schema.upgrading(database.engine) as connection:
         operations = Operations(MigrationContext.configure(connection))
         with operations.batch_alter_table(table, recreate="always"):
             pass
     assert _count(database) == [1] * len(ROWS)
 
 
+@pytest.mark.parametrize("step", ["make_tables", "run_migrations"])
 def test_an_upgrade_that_fails_leaves_nothing_half_done(
-    url: str, monkeypatch: pytest.MonkeyPatch
+    url: str, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = module._run_migrations
+    run = getattr(schema, step)
 
-    def fail(connection: Connection, place: str) -> None:
-        run(connection, place)
+    def fail(*arguments: Any) -> None:
+        run(*arguments)
         raise OperationalError("", {}, Exception("disk full"))
 
+    if step == "run_migrations":
+        with Database(url).engine.begin() as connection:
+            command.upgrade(schema.alembic_config(connection), REVISIONS[-1])
+    before = inspect(Database(url).engine).get_table_names()
     with monkeypatch.context() as full:
-        full.setattr(module, "_run_migrations", fail)
+        full.setattr(schema, step, fail)
         with pytest.raises(RefusedToStart, match="disk full"):
             Database(url).upgrade()
-    assert inspect(Database(url).engine).get_table_names() == []
+    assert inspect(Database(url).engine).get_table_names() == before
     assert Database(url).upgrade()
 
 
@@ -141,7 +173,7 @@ def test_a_newer_database_is_refused_and_kept(database: Database, url: str) -> N
     with pytest.raises(RefusedToStart, match=r"newer than this release.*Deploy"):
         Database(url).upgrade()
     with database.read() as connection:
-        assert module._read_revision(connection) == "9999"
+        assert schema.read_revision(connection) == "9999"
 
 
 @pytest.mark.parametrize("place", ["garbage", "folder", "garbage/below", "cut"])
@@ -237,13 +269,13 @@ def test_a_time_comes_back_aware_in_utc_to_the_microsecond(
         assert (anna.created_at, anna.created_at.tzinfo) == (NOW, UTC)
 
 
-def test_an_id_is_never_given_twice(database: Database) -> None:
+def test_an_id_is_never_given_twice(any_database: Database) -> None:
     for expected in (1, 2, 3):
-        with database.write() as db:
+        with any_database.write() as db:
             user = _add(db, "anna")
             assert user.id == expected
             db.delete(user)
-    with database.read() as connection:
+    with any_database.read() as connection:
         made = connection.execute(text("SELECT name, sql FROM sqlite_master")).all()
     statements = {row.name: row.sql for row in made}
     for name, table in Model.metadata.tables.items():
@@ -305,4 +337,7 @@ def _names(database: Database) -> list[str]:
 
 def _differences(database: Database) -> Any:
     with database.engine.connect() as connection:
-        return compare_metadata(MigrationContext.configure(connection), Model.metadata)
+        context = MigrationContext.configure(
+            connection, opts={"include_name": schema.is_of_models}
+        )
+        return compare_metadata(context, Model.metadata)

@@ -10,21 +10,25 @@ from typing import Any
 import click
 import pytest
 from flask import Flask
+from prometheus_client.metrics import MetricWrapperBase
 from pydantic import ByteSize
 
-from config.kinds import Rate
+from config.kinds import MAKE_KEY, Rate, write_duration
+from config.secret_sources import VAULT_VARIABLES
 from config.settings import Settings
 from tests.servers import ROOT
+from webapp import metrics
 
 README = (ROOT / "README.md").read_text("utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Flask's own, which every Flask application has.
 FLASK_COMMANDS = {"run", "shell", "routes"}
 
 
-def _table(name: str) -> list[list[str]]:
+def _table(name: str, document: str = README) -> list[list[str]]:
     """Return the cells of the table below the comment that names it."""
-    below = README.split(f"<!-- {name}:", 1)[1].split("\n\n", 1)[0]
+    below = document.split(f"<!-- {name}:", 1)[1].split("\n\n", 1)[0]
     rows = [line for line in below.splitlines() if line.startswith("|")][2:]
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
 
@@ -32,17 +36,13 @@ def _table(name: str) -> list[list[str]]:
 def _write(default: Any) -> str:
     """Write a default as an operator would write the setting."""
     match default:
-        case None:
+        case None | ():
             return ""
         case ByteSize() as size:
             written = size.human_readable(decimal=True, separator="")
             return f"`{written.replace('.0', '').replace('K', 'k')}`"
         case timedelta() as time:
-            seconds = int(time.total_seconds())
-            for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-                if seconds > 60 and seconds % length == 0:
-                    return f"`{seconds // length}{unit}`"
-            return f"`{seconds}s`"
+            return f"`{write_duration(time)}`"
         case Rate(burst, period):
             return f"`{burst}/{_write(period).strip('`')}`"
         case _:
@@ -57,6 +57,15 @@ def test_every_setting_is_documented() -> None:
     assert _table("settings") == expected
 
 
+def test_every_variable_that_leads_to_vault_is_documented() -> None:
+    expected = [[f"`{name}`", meaning] for name, meaning in VAULT_VARIABLES.items()]
+    assert _table("vault", OPERATIONS) == expected
+
+
+def test_a_key_is_made_as_the_message_of_a_wrong_one_says() -> None:
+    assert MAKE_KEY in OPERATIONS
+
+
 def test_every_command_is_documented(app: Flask) -> None:
     expected = [
         [f"`flask {' '.join(path)}`", command.get_short_help_str(200)]
@@ -67,11 +76,15 @@ def test_every_command_is_documented(app: Flask) -> None:
 
 
 def _leaves(group: click.Group, path: tuple[str, ...] = ()) -> Any:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command
         here = (*path, name)
         if isinstance(command, click.Group):
             yield from _leaves(command, here)
-        else:
+        # A group can be a command itself.
+        if getattr(command, "invoke_without_command", True):
             usage = " ".join(
                 str(parameter.human_readable_name)
                 for parameter in command.params
@@ -105,6 +118,42 @@ def _read(file: Path) -> str:
     return file.read_text("utf-8")
 
 
+def test_the_other_servers_are_on_the_path_before_they_are_run() -> None:
+    """They are in .venv/bin, and honcho looks for gunicorn on the path."""
+    below = _read(ROOT / "docs" / "deploy.md").split("**Other servers.**", 1)[1]
+    first, *others = below.split("```sh\n", 1)[1].split("```", 1)[0].splitlines()
+    assert first == 'PATH="$PWD/.venv/bin:$PATH"'
+    assert len(others) == 3
+
+
+def test_every_metric_is_documented() -> None:
+    counted = [
+        metric
+        for wrapper in vars(metrics).values()
+        if isinstance(wrapper, MetricWrapperBase)
+        for metric in wrapper.describe()
+    ]
+    assert len(counted) >= 8
+    endings = {"counter": "_total"}
+    expected = {f"{each.name}{endings.get(each.type, '')}" for each in counted}
+    table = OPERATIONS.split("| metric |", 1)[1].split("\n\n", 1)[0]
+    assert set(re.findall(r"^\| `(\w+)", table, re.MULTILINE)) == expected | {
+        "holdfast_sessions_alive"
+    }
+
+
+def test_every_warning_is_explained() -> None:
+    table = OPERATIONS.split("| line |", 1)[1].split("\n\n", 1)[0]
+    sources = [*(ROOT / "webapp").rglob("*.py"), *(ROOT / "config").glob("*.py")]
+    texts = re.findall(
+        r'log\.(?:warning|error)\(\s*"([^"]+)"', "".join(map(_read, sources))
+    )
+    assert len(texts) >= 9
+    for text in texts:
+        words = max(re.split("%s", text), key=len).strip(" :;.")
+        assert words in table, text
+
+
 def test_the_map_names_every_part() -> None:
     tree = README.split("## The map", 1)[1].split("```", 2)[1]
     parts = [
@@ -124,6 +173,8 @@ def test_every_python_example_runs(document: Path, tmp_path: Path) -> None:
         exec(code, {"folder": tmp_path})  # noqa: S102
 
 
+@pytest.mark.embedded
+@pytest.mark.long
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_every_console_example_says_what_it_shows(
     document: Path, tmp_path: Path

@@ -3,14 +3,12 @@
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
 
 from config.kinds import Rate
-from config.settings import load_settings
 from webapp import clock
 from webapp.database import Database
 from webapp.errors import TooMany
@@ -35,13 +33,6 @@ def time() -> Iterator[Any]:
     with time_machine.travel(START, tick=False) as time:
         yield time
     clock.start()
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    database = Database(load_settings(data_dir=tmp_path).database)
-    database.upgrade()
-    return database
 
 
 @pytest.fixture
@@ -87,6 +78,7 @@ def test_a_refused_try_makes_no_wait_longer(limits: Limits, time: Any) -> None:
     assert take(limits, ALICE) == 0
 
 
+@pytest.mark.long
 def test_a_thousand_failures_wait_no_longer_than_the_longest(
     limits: Limits, time: Any
 ) -> None:
@@ -226,6 +218,7 @@ def test_limits_survive_a_restart(
     assert take(restarted, HERE) == 19
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("key", "tries"), [(ALICE, FREE), (HERE, 3)], ids=["delay", "rate"]
 )

@@ -9,29 +9,44 @@ from typing import Any
 
 import pytest
 
-from config.settings import RefusedToStart, Settings, load_settings
+from config.mistakes import RefusedToStart
+from config.settings import Settings, load_settings
 from tests.servers import ROOT
 from webapp import create_app
 
+pytestmark = pytest.mark.embedded
+
 DURATIONS = (
     *("SESSION_IDLE", "SESSION_LIFETIME", "KEPT_SESSION_IDLE"),
-    *("KEPT_SESSION_LIFETIME", "FRESH_FOR", "LOGIN_LONGEST_WAIT", "SESSION_TRUST"),
+    *("KEPT_SESSION_LIFETIME", "FRESH_FOR", "LOGIN_LONGEST_WAIT"),
+    *("BIN_LIFETIME", "SESSION_TRUST"),
 )
-RATES = ("LOGIN_LIMIT_SOURCE", "LOGIN_LIMIT_EVERYONE", "SIGN_UP_LIMIT_SOURCE")
-SIZES = ("MAX_VALUE_SIZE", "MAX_ENTRIES_SIZE")
+RATES = (
+    *("LOGIN_LIMIT_SOURCE", "LOGIN_LIMIT_EVERYONE", "SIGN_UP_LIMIT_SOURCE"),
+    "API_LIMIT",
+)
+SIZES = ("MAX_VALUE_SIZE", "MAX_ENTRIES_SIZE", "MAX_IMPORT_SIZE")
+COUNTS = ("HASH_QUEUE", "LOGIN_ATTEMPTS", "MAX_SESSIONS")
 STORES = ("SESSION_URL", "CACHE_URL")
+NO_ADDRESS = ("999.1.1.1", "1.2.3", "127.0.0.1:80", "x" * 70, "::", "[::g]", "a b")
+NO_DATABASE = ("redis://cache/abc", "redis://cache/1/2", "redis://cache/-1")
 NO_DURATION = ("soon", "12", "-5m", "5 weeks", "1.5h", "m", "99999999999d")
 NO_SIZE = ("lots", "-1", "12XB", "kB")
+KEY = "Zm91ciBzbWFsbCBib2F0cyBpbiBhIHF1aWV0IGhhcmI="
+NO_KEYS = ("quiet harbour", KEY[:-1], KEY[4:], KEY * 2, "é" * 44, "{" + KEY, "é" + KEY)
+NO_KEY = "number 1 is no key.*openssl rand"
 # The setting, what it is given, and a pattern of what the line says is allowed.
 WRONG = [
     ("PORT", "eighty", "integer"),
     ("PORT", "80.5", "integer"),
     ("PORT", "0", r"\b1$"),
     ("PORT", "65536", "65535"),
+    *(("BIND_ADDRESS", address, "127.0.0.1, 0.0.0.0 or") for address in NO_ADDRESS),
     ("TRUSTED_PROXIES", "all", "integer"),
     ("TRUSTED_PROXIES", "-1", r"\b0$"),
     ("TRUSTED_PROXIES", "11", r"\b10$"),
     ("SIGN_UP", "yes", "'open' or 'closed'"),
+    ("API_IF_MATCH", "yes", "'optional' or 'needed'"),
     ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
     ("PASSWORD_MIN_LENGTH", "7", r"\b8$"),
     ("PASSWORD_MIN_LENGTH", "129", "128"),
@@ -45,10 +60,17 @@ WRONG = [
     ("DATABASE_URL", "holdfast.db", "sqlite://, postgres://"),
     ("DATABASE_URL", "postgres:db", "sqlite://, postgres://"),
     ("DATABASE_URL", "postgres://db:port/holdfast", "port"),
-    ("REDIS_URL", "http://cache", "redis:// or rediss://"),
-    ("REDIS_URL", "cache:6379", "redis:// or rediss://"),
+    ("REDIS_URL", "http://cache", "redis://, rediss://, redis.sentinel://"),
+    ("REDIS_URL", "cache:6379", "redis://, rediss://, redis.sentinel://"),
+    ("REDIS_URL", "redis+cluster://one:7000,two:port", "port"),
+    ("REDIS_CERTIFICATE", "none", "'checked' or 'any'"),
     ("REDIS_URL", "redis://cache:port/0", "port"),
-    *((name, "memcached://cache", "memory://, file://") for name in STORES),
+    *(("REDIS_URL", url, "number of a database") for url in NO_DATABASE),
+    ("SESSION_URL", "valkeys://cache/abc", "number of a database"),
+    ("CACHE_URL", "redis+sentinel://one,two/service/abc", "/service"),
+    *(("CACHE_URL", f"redis+sentinel://a,b{end}", "/service") for end in ("", "/")),
+    ("SESSION_URL", "redis+cluster://one,two/1", "no database"),
+    *((name, "sqlite://cache", "memory://, file://") for name in STORES),
     *((name, "file://folder", "file:/// and an absolute path") for name in STORES),
     *((name, "redis://cache:port/0", "port") for name in STORES),
     *((name, value, "90s, 15m, 12h") for name in DURATIONS for value in NO_DURATION),
@@ -58,9 +80,18 @@ WRONG = [
     *((name, value, r"\d ?[kM]i?B\b") for name in SIZES for value in NO_SIZE),
     *((name, "0", "greater|at least") for name in SIZES),
     *((name, value, "30/5m") for name in RATES for value in ("30", "30/m", "0/5m")),
-    ("MAX_SESSIONS", "0", r"\b1$"),
-    ("HASH_QUEUE", "0", r"\b1$"),
-    ("LOGIN_ATTEMPTS", "0", r"\b1$"),
+    ("PLAIN_HTTP", "no", "'redirected' or 'served'"),
+    ("WEB_CONCURRENCY", "0", r"\b1$"),
+    ("WEB_CONCURRENCY", "65", "64"),
+    ("WEB_CONCURRENCY", "auto", "integer"),
+    ("LOG_FORMAT", "xml", "'text' or 'json'"),
+    ("METRICS_TOKEN", "x" * 15, "16"),
+    *(("ENCRYPTION_KEYS", keys, NO_KEY) for keys in NO_KEYS),
+    ("ENCRYPTION_KEYS", f"{KEY},", "number 2 is no key"),
+    ("ENCRYPTION_KEYS", f"{KEY},{KEY[:-4]}", "number 2 is no key"),
+    *((name, "0", r"\b1$") for name in COUNTS),
+    ("BREACHED_PASSWORDS", "yes", "'allowed' or 'refused'"),
+    ("BREACHED_PASSWORDS_URL", "http://mirror.example/", "https://"),
 ]  # fmt: skip
 
 
@@ -90,8 +121,13 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_every_setting_has_wrong_values_here() -> None:
-    free = {"bind_address", "data_dir"}
-    assert {name.lower() for name, _, _ in WRONG} == Settings.model_fields.keys() - free
+    names = {name.lower() for name, _, _ in WRONG}
+    assert names == Settings.model_fields.keys() - {"data_dir"}
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "[::]", "localhost"])  # noqa: S104
+def test_an_address_to_listen_on_is_taken_as_it_is(address: str) -> None:
+    assert load_settings(bind_address=address).bind_address == address
 
 
 @pytest.mark.parametrize(
@@ -102,8 +138,9 @@ def test_a_wrong_value_is_one_line_with_what_is_allowed(
 ) -> None:
     lines = _refusal(monkeypatch, **{name: value})
     assert len(lines) == 1
-    start, said = lines[0][: len(f"{name}={value}: ")], lines[0].split(": ", 1)[1]
-    assert start == f"{name}={value}: "
+    shown = "***" if name in ("METRICS_TOKEN", "ENCRYPTION_KEYS") else value
+    assert lines[0].startswith(f"{name}={shown}: ")
+    said = lines[0].removeprefix(f"{name}={shown}: ")
     assert re.search(allowed, said), said
     assert "datetime" not in said, "the operator may not know Python"
 
@@ -189,11 +226,56 @@ def test_a_database_url_as_platforms_write_it(
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite://", "sqlite:///:memory:", "mysql://u@127.0.0.1:1/d?no_such=1"]
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:////tmp/x.db?no_such=1",
+        "mysql://u@127.0.0.1:1/d?no_such=1",
+    ],
 )
 def test_a_database_that_cannot_be_opened_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(RefusedToStart):
         create_app(load_settings(data_dir=tmp_path, database_url=url))
+
+
+REFUSED = "redis://alice:hunter2@127.0.0.1:1/0?nope=1"
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"database_url": "postgres://alice:hunter2@127.0.0.1:1/x"}, "DATABASE_URL"),
+        ({"database_url": "mysql://u:hunter2@127.0.0.1:1/d?no_such=1"}, "DATABASE_URL"),
+        ({"redis_url": REFUSED}, "REDIS_URL"),
+        ({"session_url": REFUSED}, "SESSION_URL"),
+        ({"redis_url": "redis://127.0.0.1:1", "cache_url": REFUSED}, "CACHE_URL"),
+        ({"session_url": "file:///dev/null/x"}, "SESSION_URL"),
+        ({"database_url": "sqlite:////dev/null/x.db"}, "DATABASE_URL"),
+    ],
+)
+def test_what_cannot_be_opened_is_one_line_that_names_the_setting(
+    tmp_path: Path, given: dict[str, str], named: str
+) -> None:
+    with pytest.raises(RefusedToStart) as caught:
+        create_app(load_settings(data_dir=tmp_path, **given))
+    [line] = str(caught.value).splitlines()
+    assert line.startswith(f"{named}: ")
+    assert not line.endswith("?.")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_each_store_that_cannot_be_opened_has_its_line(tmp_path: Path) -> None:
+    given = {"session_url": REFUSED, "cache_url": REFUSED}
+    with pytest.raises(RefusedToStart) as caught:
+        create_app(load_settings(data_dir=tmp_path, **given))
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["SESSION_URL", "CACHE_URL"]
+
+
+def test_a_folder_that_cannot_be_made_names_the_setting_of_it() -> None:
+    with pytest.raises(RefusedToStart, match=r"^DATA_DIR: /dev/null"):
+        create_app(load_settings(data_dir="/dev/null"))
 
 
 @pytest.mark.parametrize(
@@ -226,9 +308,8 @@ def test_where_sessions_and_cached_values_are(
 def test_an_idle_time_beyond_the_lifetime_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    [line] = _refusal(monkeypatch, SESSION_IDLE="2h", SESSION_LIFETIME="1h")
-    assert line.startswith("SESSION_IDLE=2")
-    assert "SESSION_LIFETIME" in line
+    [line] = _refusal(monkeypatch, SESSION_IDLE="90m", SESSION_LIFETIME="1h")
+    assert line == "SESSION_IDLE=90m: at most SESSION_LIFETIME (1h)"
 
 
 @pytest.mark.parametrize(
@@ -273,6 +354,7 @@ def _start(*command: str, **environment: str) -> Any:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "status"), [(["python", "wsgi.py"], 3), (["gunicorn"], 1)]
 )
@@ -285,3 +367,14 @@ def test_the_operator_reads_a_sentence(
     assert "PORT=eighty: " in done.stderr
     assert "SIGN_UP=yes: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.long
+def test_the_table_of_state_is_there_where_the_database_is_away(tmp_path: Path) -> None:
+    url = "postgres://alice:hunter2@127.0.0.1:1/holdfast"
+    done = _start("flask", "state", DATABASE_URL=url, DATA_DIR=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "The records cannot be used. DATABASE_URL: " in done.stderr
+    assert re.search(r"^records +postgresql://.* +\? +\?", done.stdout, re.MULTILINE)
+    assert "session copies" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr

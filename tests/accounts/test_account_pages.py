@@ -190,6 +190,8 @@ def test_a_failed_form_keeps_the_name_and_never_the_password(
     assert not form.fields["password"]
     assert WRONG not in browser.page.text
     assert browser.tree.xpath("//input[@name='password'][@type='password']")
+    if path == "/login":
+        assert browser.tree.xpath("//input[@autofocus]/@name") == ["password"]
 
 
 @pytest.mark.parametrize("path", ["/login", "/signup"])

@@ -17,6 +17,7 @@ from webapp import create_app
 from webapp.accounts.authentication import MISMATCH
 from webapp.accounts.models import User
 from webapp.accounts.passwords import Passwords
+from webapp.sessions.service import Sessions
 
 WRONG = "noisy-harbour-seven-boats"
 NEW = "quiet-harbour-eight-boats"
@@ -221,6 +222,46 @@ def test_a_change_while_the_password_was_being_checked_is_not_overtaken(
     assert _log_in(app).status in (401, 403)
 
 
+@pytest.mark.parametrize("change", ["password", "disabled", "deleted"])
+def test_a_change_while_a_log_in_is_being_written_ends_its_session(
+    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    accounts = _accounts(app)
+    copy = app.session_interface.sessions.resume(  # type: ignore[attr-defined]
+        alice.client.get_cookie("session").value
+    )
+    acts: dict[str, Callable[[], None]] = {
+        "password": lambda: accounts.set_password("alice", NEW),
+        "disabled": lambda: accounts.disable("alice"),
+        "deleted": lambda: accounts.delete(copy),
+    }
+    other = threading.Thread(target=acts[change])
+
+    def act() -> None:
+        other.start()
+        other.join(0.3)  # It has to wait; who does not is done by then.
+
+    _before(monkeypatch, Sessions, "start", act)
+    late = _log_in(app)
+    other.join(10)
+    assert not other.is_alive()
+    assert not late.open("/entries").is_logged_in
+
+
+def test_the_pages_of_an_account_that_was_deleted_meanwhile_are_no_error(
+    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request had passed the guard when another process deleted the account."""
+    sessions: Any = app.session_interface.sessions  # type: ignore[attr-defined]
+    copy = sessions.resume(alice.client.get_cookie("session").value)
+    app.extensions["accounts"].delete(copy)
+    monkeypatch.setattr(sessions, "resume", lambda _session_id: copy)
+    monkeypatch.setattr(sessions, "is_alive", lambda _copy: True)
+    for path in ("/account", "/account/history", "/sessions", "/entries"):
+        assert alice.client.get(path).status_code in (200, 404)
+
+
+@pytest.mark.embedded  # PostgreSQL takes no NUL.
 @pytest.mark.parametrize(
     "stored", [*GARBAGE.values(), *COSTLY.values()], ids=[*GARBAGE, *COSTLY]
 )

@@ -8,8 +8,9 @@ import pytest
 from argon2 import PasswordHasher
 
 from tests.browser import PASSWORD
+from tests.servers import ROOT
 from webapp.accounts.hashing import HashingQueue
-from webapp.accounts.passwords import Passwords
+from webapp.accounts.passwords import Passwords, _common_passwords
 from webapp.errors import Invalid
 
 # Three bytes each; typed on some keyboards as four characters.
@@ -254,3 +255,14 @@ def test_an_over_costly_hash_is_not_paid_for(
     assert len(checked) == 1, "it takes as long as a wrong password"
     assert "costs too much" in caplog.text
     assert stored not in caplog.text
+
+
+def test_6_1_2_what_is_no_good_password_is_documented(passwords: Passwords) -> None:
+    text = (ROOT / "docs" / "sessions.md").read_text("utf-8")
+    start = text.index("## What is not a good password")
+    said = text[start : text.index("## ", start + 1)]
+    assert "user name and `holdfast`" in said
+    for word in ("alice", "holdfast"):
+        assert refusal(passwords, f"{word}1234567890", "alice")
+    assert f"{len(_common_passwords()):,} passwords" in said
+    assert "`PASSWORD_MIN_LENGTH` (15) characters, at most 1,024 bytes" in said

@@ -1,5 +1,6 @@
 """One set of promises that every store keeps."""
 
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -8,23 +9,13 @@ import pytest
 import redis
 import time_machine
 
+from config.mistakes import RefusedToStart
 from webapp.errors import StoreUnavailable
 from webapp.stores import LARGEST_VALUE, Store, open_store
 from webapp.stores.file import FileStore
 from webapp.stores.redis import RedisStore
 
 VALUES = [None, True, 0, 1.5, "", "é ✓ \ud800", [1, [2]], {"a": {"b": None}}]
-
-
-@pytest.fixture
-def store(store_url: str) -> Store:
-    return open_store(store_url, "test")
-
-
-@pytest.fixture
-def same_store(store: Store, store_url: str) -> Store:
-    """The same place as another process would open it."""
-    return store if store_url == "memory://" else open_store(store_url, "test")
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -128,7 +119,9 @@ def test_purging_leaves_what_is_alive(store: Store) -> None:
     assert store.get_many(*(f"alive {number}" for number in range(5))) == [*range(5)]
 
 
-@pytest.mark.parametrize("store_url", ["fakeredis", "redis"], indirect=True)
+@pytest.mark.parametrize(
+    "store_url", ["fakeredis", "redis", "memcached", "mongomock"], indirect=True
+)
 def test_two_names_do_not_meet(store_url: str) -> None:
     one, other = open_store(store_url, "one"), open_store(store_url, "other")
     one.set("key", 1, 60)
@@ -161,6 +154,7 @@ def test_file_purge_removes_temporary_files_that_a_crash_left(tmp_path: Path) ->
     assert not left.exists()
 
 
+@pytest.mark.long
 def test_file_store_keeps_2000_live_values(tmp_path: Path) -> None:
     store = open_store(tmp_path.as_uri(), "test")
     for number in range(2000):
@@ -199,7 +193,8 @@ def test_garbage_in_a_file_is_a_missing_value(tmp_path: Path, content: bytes) ->
 
 
 def test_garbage_in_redis_is_a_missing_value(fake_redis: str) -> None:
-    store = RedisStore.from_url(fake_redis, "test:")
+    store = RedisStore(fake_redis, "test:")
+    assert store.get("key") is None
     store._write_client.rpush("test:key", "a list")
     assert store.get("key") is None
     store._write_client.set("test:other", b"\x80\x04pickle")
@@ -208,8 +203,21 @@ def test_garbage_in_redis_is_a_missing_value(fake_redis: str) -> None:
     assert store.get("other") == "new"
 
 
+@pytest.mark.parametrize(
+    ("url", "driver"), [("memcached://one", "pymemcache"), ("mongodb://one", "pymongo")]
+)
+def test_a_driver_that_is_not_installed_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, url: str, driver: str
+) -> None:
+    monkeypatch.setitem(sys.modules, driver, None)
+    with pytest.raises(RefusedToStart, match="pip install -r") as caught:
+        open_store(url, "test")
+    assert f"needs {driver}" in str(caught.value)
+    assert "bin/setup extras" in str(caught.value)
+
+
 def test_redis_away_says_so_at_once_and_is_left_alone() -> None:
-    store = RedisStore.from_url("redis://127.0.0.1:1/0", "test:")
+    store = RedisStore("redis://127.0.0.1:1/0", "test:")
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
             store.get("key")
@@ -217,7 +225,7 @@ def test_redis_away_says_so_at_once_and_is_left_alone() -> None:
 
 
 def test_redis_expires_by_itself(real_redis: str) -> None:
-    store = RedisStore.from_url(real_redis, "test:")
+    store = RedisStore(real_redis, "test:")
     store.set("a", 1, 60)
     store.add("b", 1, 60)
     store.replace("a", 2, 1, 60)

@@ -61,11 +61,11 @@ def test_an_odd_key_is_shown_edited_and_deleted_through_its_links(
     assert alice.value(key) == "second"
 
     alice.open(alice.links()["Delete…"])
-    assert alice.tree.xpath("string(//h1/*[@class='key'])") == key
+    assert alice.tree.xpath("string(//h1/*[contains(@class, 'key')])") == key
     assert alice.status == 200
     _confirm(alice)
     assert key not in alice.open("/entries").links()
-    assert "You have no entries yet." in alice.text
+    assert "You have no entries yet" in alice.text
 
 
 def test_the_address_of_an_odd_key_survives_a_browser_and_a_proxy(
@@ -124,6 +124,8 @@ def test_a_plain_key_stays_readable_in_its_address(app: Flask, key: str) -> None
     assert unquote(_address(app, key)) == f"/entries/{key}"
 
 
+@pytest.mark.embedded
+@pytest.mark.long
 @REPEATABLE
 @given(key=KEYS)
 @example(key="🦀" * 200)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from config.settings import load_settings
 from tests.browser import Browser
@@ -49,6 +50,7 @@ def test_a_key_that_cannot_be_is_explained_and_what_was_typed_is_kept(
     assert alice.status == 400
     assert alice.tree.xpath("string(//*[@id='key-error'])")
     assert alice.tree.xpath("string(//input[@id='key']/@aria-invalid)") == "true"
+    assert alice.tree.xpath("//*[@autofocus]/@id") == ["key"]
     assert _typed(alice) == ("\n typed \n", "text")
     assert alice.open("/entries").links().get("k") is None
 
@@ -66,6 +68,7 @@ def test_broken_json_is_explained_with_its_place_and_what_was_typed_is_kept(
 ) -> None:
     alice.keep("k", text.replace("\n", "\r\n"), "json")
     _check_broken_json(alice, text, line, column)
+    assert alice.tree.xpath("//*[@autofocus]/@id") == ["value"]
     assert alice.tree.xpath("string(//input[@id='key']/@value)") == "k"
     alice.send(value="[1]")
     assert _shown(alice) == "[1]"
@@ -141,7 +144,7 @@ def test_what_was_deleted_meanwhile_can_be_kept_again(
     _delete(other, "/entries/a~2Fb")
     one.send(value="\n{}", kind="json")
     assert one.status == 404
-    assert "deleted elsewhere" in one.text
+    assert one.tree.xpath("string(//h1)") == "a/b is deleted"
     assert _typed(one) == ("\n{}", "json")
     assert other.client.get("/entries/a~2Fb").status_code == 404
     one.send(value="\n{}")
@@ -221,6 +224,16 @@ def test_a_search_without_result_says_so(alice: Browser) -> None:
     assert "k" in alice.open(alice.links()["Show all entries"]).links()
 
 
+def test_a_search_too_long_says_how_long_it_may_be(alice: Browser) -> None:
+    alice.open(f"/entries?q={'%F0%9F%A6%80' * 200}")
+    assert "No key and no value has" in alice.text
+    alice.open(f"/entries?q={'x' * 201}")
+    assert alice.status == 400
+    assert "Search for at most 200 characters." in alice.text
+    assert alice.tree.xpath("//input[@id='q']/@value") == ["x" * 201]
+    assert "New entry" in alice.links()
+
+
 def test_an_empty_page_of_a_search_never_says_that_nothing_was_found(
     alice: Browser,
 ) -> None:
@@ -254,14 +267,31 @@ def test_the_quota_and_what_is_used_of_it_are_said_plainly(tmp_path: Path) -> No
     assert alice.keep("d", "d").status == 200
 
 
+def test_browsers_share_a_cached_list_but_no_token_and_no_notice(
+    app: Flask, alice: Browser
+) -> None:
+    alice.keep("<!-- form token -->", "<!-- form token -->")
+    alice.open("/entries")
+    other = Browser(app.test_client(), "alice").log_in()
+    assert other.tree.find_class("notice")
+    tokens = set()
+    for browser in (alice, other, alice):
+        assert not browser.open("/entries").tree.find_class("notice")
+        assert "<!-- form token -->" in browser.links()
+        tokens.update(browser.tree.xpath("//input[@name='form_token']/@value"))
+    assert len(tokens) == 2
+    for browser in (other, alice):
+        assert not browser.log_out().is_logged_in
+
+
 def test_keys_and_values_are_never_html(alice: Browser) -> None:
     alice.keep(HTML, HTML)
     address = alice.address(HTML)
     for path in ("/entries", address, f"{address}/edit", f"{address}/delete"):
         alice.open(path)
         assert HTML in alice.tree.text_content(), path
-        assert "<script" not in alice.page.text
-        assert not alice.tree.xpath("//b | //script")
+        assert "<script>" not in alice.page.text
+        assert not alice.tree.xpath("//b | //script[not(@src)]")
 
 
 def _check_broken_json(browser: Browser, text: str, line: int, column: int) -> None:

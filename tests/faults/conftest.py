@@ -9,11 +9,25 @@ from tests.faults.rows import ROWS, table
 from tests.faults.site import Site
 from tests.servers import Redis
 
+# How often whatever does not count the rounds by itself is done in the longer form.
+AGAIN = 3
+
 SiteOf = Callable[[str, int], Site]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rounds", type=int, default=1, help="How often: bin/faults")
+
+
+@pytest.fixture(autouse=True)
+def again(request: pytest.FixtureRequest) -> int:
+    return int(getattr(request, "param", 0))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    is_longer = metafunc.config.getoption("--rounds") > 1
+    if is_longer and "rounds" not in metafunc.fixturenames:
+        metafunc.parametrize("again", range(AGAIN), indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,9 +1,10 @@
 """The means of a fault: small disks, disks that can only be read, an older database."""
 
 import os
+import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ from alembic import command
 
 from tests.faults.people import wait_until
 from tests.servers import Gunicorn
-from webapp import database
+from webapp import schema
 from webapp.database import Database
+
+TABLES = """SELECT name FROM main.sqlite_schema WHERE type = 'table'
+    AND name NOT LIKE 'sqlite%' AND name != 'alembic_version'"""
 
 
 @contextmanager
@@ -83,11 +87,26 @@ def _is_in_use(folder: Path) -> bool:
 
 
 def make_older(file: Path) -> None:
-    """Make the database as the first release did."""
+    """Make the database as the first release did; what is in the file is kept in it."""
+    newer = file.with_suffix(".newer")
+    if file.exists():
+        file.rename(newer)
     older = Database(f"sqlite:///{file}")
     with older.engine.begin() as connection:
-        command.upgrade(database._alembic(connection), "0001")
+        command.upgrade(schema.alembic_config(connection), "0001")
     older.engine.dispose()
+    if newer.exists():
+        _copy_rows(newer, file)
+
+
+def _copy_rows(newer: Path, older: Path) -> None:
+    with closing(sqlite3.connect(older)) as db, db:
+        db.execute("ATTACH ? AS newer", [str(newer)])
+        for (table,) in db.execute(TABLES).fetchall():
+            named = db.execute("SELECT name FROM pragma_table_info(?)", [table])
+            columns = ", ".join(name for (name,) in named)
+            rows = f"SELECT {columns} FROM newer.{table}"  # noqa: S608
+            db.execute(f"INSERT INTO main.{table} ({columns}) {rows}")
 
 
 def _mount(*arguments: str) -> None:

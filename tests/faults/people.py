@@ -1,5 +1,6 @@
 """What people do in the fault tests: tabs of a browser, and many at the same time."""
 
+import json
 import re
 import threading
 import time
@@ -13,9 +14,13 @@ from typing import TypeVar
 import httpx
 
 from tests.browser import PASSWORD
+from tests.proxies import Nginx
 from tests.servers import Gunicorn
 
 T = TypeVar("T")
+
+# What a browser connects to: the application, or a proxy before it.
+Site = Gunicorn | Nginx
 
 FORM_TOKEN = re.compile(r'name="form_token" value="(\w+)"')
 # What no answer may show of the inside.
@@ -23,6 +28,9 @@ INSIDE = re.compile(
     r"Traceback|site-packages|/tmp/|\.py\b|gunicorn/\d|Python/\d|Werkzeug|sqlalchemy",
     re.IGNORECASE,
 )
+# Seconds: one to look at the parts, and a little for everything else.
+READY_WITHIN = 1.5
+STORES = {"session data", "cached values"}
 _numbers = count()
 
 
@@ -31,18 +39,34 @@ def new_name() -> str:
     return f"person-{next(_numbers)}"
 
 
+class BadGateway(AssertionError):
+    """A proxy in front had no answer to give."""
+
+
 def check(answer: httpx.Response) -> httpx.Response:
     """Fail on an error of the server's and on an answer that shows its inside."""
-    assert answer.status_code not in (500, 502, 504), answer.text
+    if answer.status_code == 502:
+        raise BadGateway(answer.text)
+    assert answer.status_code not in (500, 504), answer.text
     shown = f"{answer.headers}\n{answer.text}"
     assert not INSIDE.search(shown), shown
     return answer
 
 
+def parts_down(server: Site) -> set[str]:
+    """Ask whether it is ready; return the parts that are named as down."""
+    answer = server.client().get("/readyz")
+    assert answer.elapsed.total_seconds() < READY_WITHIN
+    parts = json.loads(check(answer).text)["parts"]
+    down = {name for name, part in parts.items() if not part["ok"]}
+    assert answer.status_code == (503 if down else 200)
+    return down
+
+
 class Tab:
     """One tab of a browser. It keeps its cookie when it is told to forget it."""
 
-    def __init__(self, server: Gunicorn, cookie: str = "", token: str = "") -> None:
+    def __init__(self, server: Site, cookie: str = "", token: str = "") -> None:
         self.server = server
         self.cookie = cookie
         # For the servers that believe a proxy: everybody has an address of their own.
@@ -51,7 +75,7 @@ class Tab:
         self._client = _client_of(server)
         self._token = token
 
-    def beside(self, server: Gunicorn | None = None) -> "Tab":
+    def beside(self, server: Site | None = None) -> "Tab":
         """Open another tab of the same browser, maybe at another process."""
         return Tab(server or self.server, self.cookie, self._token)
 
@@ -114,7 +138,7 @@ class Tab:
 
 
 @cache
-def _client_of(server: Gunicorn) -> httpx.Client:
+def _client_of(server: Site) -> httpx.Client:
     """Return connections for all tabs: making them for each costs more than a page."""
     no_cookies = DefaultCookiePolicy(allowed_domains=[])
     return server.client(cookies=CookieJar(no_cookies))

@@ -11,7 +11,7 @@ import pytest
 from tests.faults.means import make_older
 from tests.faults.people import Tab
 from tests.servers import Gunicorn
-from webapp.database import REVISION
+from webapp.schema import REVISION
 
 pytestmark = pytest.mark.fault("R8")
 
@@ -90,11 +90,16 @@ def test_a_database_that_is_not_ours_stops_the_start_and_is_left_as_it_is(
     assert "x" * 5000 in alice.get("/entries/key%207").text
 
 
-def test_an_older_database_is_upgraded_at_the_start(server: Gunicorn) -> None:
-    file = Path(server.settings["DATA_DIR"]) / "holdfast.db"
+def test_an_older_database_is_upgraded_at_the_start_with_all_in_it(
+    server: Gunicorn,
+) -> None:
+    alice, file = _play(server)
     make_older(file)
     server.start()
-    assert Tab(server).sign_up("alice").is_logged_in_as("alice")
+    assert alice.is_logged_in_as("alice")
+    assert "x" * 5000 in alice.get("/entries/key%207").text
+    assert alice.log_in("alice").status_code == 303
+    assert alice.keep("after").status_code == 303
     with closing(sqlite3.connect(file)) as db:
         assert db.execute("SELECT * FROM alembic_version").fetchall() == [(REVISION,)]
 

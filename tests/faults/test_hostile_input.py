@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from config.headers import HEADERS as SAFE
 from tests.faults.conftest import SiteOf
 from tests.faults.people import INSIDE, Tab
 from tests.faults.site import Site
@@ -18,7 +19,7 @@ FUZZ = 1_000
 WITHIN = 1.0
 GROWTH = 20_000  # KiB resident
 TEXT = "The harbour is quiet."
-REFUSED = {400, 403, 404, 405, 409, 413, 415, 416, 422, 429, 431}
+REFUSED = {400, 401, 403, 404, 405, 409, 413, 414, 415, 416, 422, 429, 431}
 HARMLESS = {200, 206, 303, 304, 308}
 
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
@@ -84,6 +85,25 @@ HEADERS = {
     "boundary": b"Content-Type: multipart/form-data; boundary=" + b"-" * 300 + b"\r\n",
     "no boundary": b"Content-Type: multipart/form-data\r\n",
 }
+
+CHUNKED = FORM + b"Transfer-Encoding: chunked\r\n"
+CHUNKS = {
+    "no size": b"zz\r\nname=\r\n0\r\n\r\n",
+    "less than nothing": b"-5\r\nname=\r\n0\r\n\r\n",
+    "an empty size": b"\r\nname=\r\n0\r\n\r\n",
+    "longer than it says": b"5\r\nname=alice\r\n0\r\n\r\n",
+    "no extension": b"5;=\r\nname=\r\n0\r\n\r\n",
+    "a trailer without colon": b"5\r\nname=\r\n0\r\nnothing\r\n\r\n",
+    "a trailer without end": b"5\r\nname=\r\n0\r\nX: 1\n\r\n\r\n",
+    "a size of 70 kB": b"0" * 70_000 + b"5\r\nname=\r\n0\r\n\r\n",
+}
+# What gunicorn refuses before the application is asked.
+UNREACHED = {
+    400: [compose(b"<b>x", b"/"), compose(b"GET", b"/", b"no<b>colon\r\n")],
+    414: [compose(b"GET", b"/" + b"<b>" * 3_000)],
+    431: [compose(b"GET", b"/", b"X: " + b"<b>" * 3_000 + b"\r\n")],
+}
+REFUSALS = [(status, each) for status in UNREACHED for each in UNREACHED[status]]
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +171,48 @@ def test_an_odd_body_or_key_is_explained(site: Site, alice: Tab, odd: bytes) -> 
     for path in (b"/entries/" + key, b"/entries?q=" + key, b"/login?next=" + key):
         _check(exchange(site.first, compose(b"GET", path, _cookie(alice))))
     _is_unharmed(site, alice)
+
+
+@pytest.mark.parametrize("chunks", CHUNKS.values(), ids=CHUNKS)
+@pytest.mark.parametrize("path", [b"/login", b"/logout", b"/entries/new"])
+def test_malformed_chunks_are_refused(
+    site: Site, alice: Tab, path: bytes, chunks: bytes
+) -> None:
+    headers = CHUNKED if path == b"/login" else _cookie(alice) + CHUNKED
+    reply = exchange(site.first, compose(b"POST", path, headers) + chunks)
+    assert reply.status == 400
+    _check(reply)
+    kept_alive = compose(b"POST", path, headers).replace(b"Connection: close\r\n", b"")
+    assert exchange(site.first, kept_alive + chunks).content.count(b"HTTP/1.1") == 1
+    assert "Traceback" not in site.first.log.read_text()
+    _is_unharmed(site, alice)
+
+
+def test_chunks_without_an_end_are_too_large(site: Site, alice: Tab) -> None:
+    """What comes of them first is never taken for all of it."""
+    fields = b"form_token=%s&key=k&kind=text&value=" % alice.form_token().encode()
+    for path, size in ((b"/logout", 40_000), (b"/entries/new", 2_000_000)):
+        body = fields + b"x" * size
+        chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+        request = compose(b"POST", path, _cookie(alice) + CHUNKED) + chunks
+        assert exchange(site.first, request).status == 413
+    _is_unharmed(site, alice)
+
+
+@pytest.mark.parametrize(("status", "request_"), REFUSALS)
+def test_what_never_reaches_the_application_is_answered_by_a_page_as_well(
+    site: Site, status: int, request_: bytes
+) -> None:
+    reply = exchange(site.first, request_)
+    assert reply.status == status
+    _check(reply)
+    head, _, page = reply.content.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")[1:]
+    expected = {**SAFE, "Cache-Control": "no-store", "Connection": "close"}
+    assert expected.items() <= dict(line.split(": ", 1) for line in lines).items()
+    assert b"<b>" not in page
+    assert b"&lt;" not in page
+    assert b"<h1>" in page
 
 
 @pytest.mark.parametrize("size", [3_000_000, 30_000_000])

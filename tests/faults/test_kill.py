@@ -2,12 +2,14 @@
 
 import itertools
 import os
+import secrets
 import signal
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -19,9 +21,12 @@ from tests.servers import Gunicorn, Redis
 pytestmark = pytest.mark.fault("R9")
 
 WRITERS = 8
-KILLS = 3
+# In one round; ten rounds are the 50 of the longer form.
+KILLS = 5
 # After how many answered writes; a prime, to meet other moments each time.
 WRITES = 17
+# Milliseconds after that write, at random: half of the kills come right after it.
+LATER = 200
 
 
 class Writer:
@@ -89,7 +94,8 @@ def test_no_answered_write_is_lost_whenever_it_is_killed(
         left_over.touch()
         os.utime(left_over, (1, 1))
     for number in range(KILLS * rounds):
-        _write_until(writers, WRITES + number, deployed.kill)
+        later = secrets.randbelow(LATER) / 1000 if number % 2 else 0.0
+        _write_until(writers, WRITES + number, partial(_kill, deployed, later))
         _check_database(folder, writers)
         start = time.monotonic()
         deployed.start()
@@ -97,6 +103,11 @@ def test_no_answered_write_is_lost_whenever_it_is_killed(
         assert all(writer.finds_all() for writer in writers)
     wait_until(lambda: _is_swept(left_over, writers[0].tab), 30, "swept")
     record_property("figure", f"serving again in {max(took):.2f} s at most")
+
+
+def _kill(server: Gunicorn, later: float) -> None:
+    time.sleep(later)
+    server.kill()
 
 
 def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(

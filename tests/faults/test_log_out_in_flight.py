@@ -87,7 +87,7 @@ def test_an_end_that_waits_while_others_write_still_ends(
             held.result()
         goes_on = answer.status_code == 200
         assert goes_on == (moment == "before"), "it is over once its end was written"
-        assert status == 303
+        assert status == (303 if goes_on else 401)
         assert site.is_dead(tab.cookie), f"round {number}"
 
 

@@ -17,7 +17,7 @@ from tests.faults.means import make_older
 from tests.faults.people import Tab, at_once, wait_until
 from tests.faults.wire import STATUS, compose, connect
 from tests.servers import Gunicorn, Redis
-from webapp.database import REVISION
+from webapp.schema import REVISION
 
 pytestmark = pytest.mark.fault("R10")
 
@@ -97,24 +97,25 @@ class Writer:
 def _write_meanwhile(writers: list[Writer], act: Callable[[], object]) -> None:
     """Let all write before it, beside it and after it."""
 
-    def wait_for_more() -> None:
-        goals = [(writer, len(writer.kept) + 3) for writer in writers]
-        wait_until(
-            lambda: all(len(writer.kept) >= goal for writer, goal in goals),
-            20,
-            "all have written more",
-        )
-
     def end() -> None:
         try:
-            wait_for_more()
+            _wait_for_more(writers)
             act()
-            wait_for_more()
+            _wait_for_more(writers)
         finally:
             for writer in writers:
                 writer.over.set()
 
     at_once(end, *(writer.write for writer in writers))
+
+
+def _wait_for_more(writers: list[Writer]) -> None:
+    goals = [(writer, len(writer.kept) + 3) for writer in writers]
+    wait_until(
+        lambda: all(len(writer.kept) >= goal for writer, goal in goals),
+        20,
+        "all have written more",
+    )
 
 
 def test_a_request_in_flight_at_sigterm_is_answered_and_kept(old: Gunicorn) -> None:
@@ -208,10 +209,11 @@ def test_old_and_new_run_side_by_side_for_a_while(old: Gunicorn, new: Gunicorn) 
         new.start()
         for writer in writers[::2]:
             writer.server = new
-        time.sleep(1)
+        _wait_for_more(writers)
         for writer in writers:
             writer.server = new
-        time.sleep(0.2)
+        # What each keeps after this was begun at the new one.
+        _wait_for_more(writers)
         assert old.stop() == 0
 
     _write_meanwhile(writers, hand_over)

@@ -1,11 +1,16 @@
 """The main job on the real gunicorn: kill -9, start again, still there."""
 
+import re
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.browser import Browser
-from tests.servers import Gunicorn, Redis
+from tests.mongos import Mongo
+from tests.other_servers import SERVERS
+from tests.servers import ROOT, Gunicorn, Memcached, Redis
 
 pytestmark = pytest.mark.fault("R9")
 
@@ -40,11 +45,55 @@ def _check(alice: Browser) -> None:
     assert alice.value("after") == "the restart"
 
 
-def test_kill_9_loses_nobody_and_nothing_on_files(server: Gunicorn) -> None:
-    alice = _play(server.start())
+@pytest.fixture
+def mongo(tmp_path: Path) -> Iterator[Mongo]:
+    server = Mongo(tmp_path).start()
+    yield server
     server.kill()
-    server.start()
+
+
+@pytest.fixture(params=SERVERS)
+def any_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gunicorn]:
+    """The application on every server that can run it."""
+    server = SERVERS[request.param](tmp_path)
+    yield server
+    server.close()
+
+
+def test_kill_9_loses_nobody_and_nothing_on_files(any_server: Gunicorn) -> None:
+    alice = _play(any_server.start())
+    any_server.kill()
+    any_server.start()
     _check(alice)
+
+
+def test_sigterm_loses_nobody_and_nothing_either(any_server: Gunicorn) -> None:
+    alice = _play(any_server.start())
+    any_server.stop()
+    any_server.start()
+    _check(alice)
+
+
+def test_every_server_logs_a_line_for_each_request_with_its_id(
+    any_server: Gunicorn,
+) -> None:
+    any_server.start()
+    asked = any_server.client().get("/login?next=/secret").headers["X-Request-ID"]
+    assert any_server.has_logged(asked)
+    (line,) = [row for row in any_server.log.read_text().splitlines() if asked in row]
+    assert re.search(r'127\.0\.0\.1 "GET /login" 200 \d+ bytes \d+ ms', line)
+
+
+def test_a_wrong_setting_ends_every_server_with_its_reason(
+    any_server: Gunicorn,
+) -> None:
+    any_server.settings["SESSION_IDLE"] = "soon"
+    command, environment = any_server.command(), any_server.environment()
+    done = subprocess.run(  # noqa: S603
+        command, cwd=ROOT, env=environment, capture_output=True, timeout=20, check=False
+    )
+    assert done.returncode != 0
+    assert b"SESSION_IDLE=soon: a number and a unit" in done.stdout + done.stderr
 
 
 def test_nothing_is_lost_with_the_session_files_and_the_cache(
@@ -76,6 +125,62 @@ def test_kill_9_loses_nobody_and_nothing_on_redis(
     _check(alice)
 
 
+@pytest.mark.parametrize("fate", ["kept", "restarted", "stopped"])
+def test_kill_9_loses_nobody_and_nothing_on_memcached(
+    server: Gunicorn, memcached_server: Memcached, fate: str
+) -> None:
+    alice = _play(_on(server, memcached_server))
+    assert memcached_server.values() > 2, "sessions and cached values should be in it"
+    server.kill()
+    if fate != "kept":
+        memcached_server.kill()
+    if fate == "restarted":
+        memcached_server.start()
+        assert memcached_server.values() == 0
+    server.start()
+    _check(alice)
+    assert server.has_logged(f"session data: in {memcached_server.url}, ")
+
+
+def test_memcached_may_stop_and_come_back_empty_under_a_running_server(
+    server: Gunicorn, memcached_server: Memcached
+) -> None:
+    alice = _play(_on(server, memcached_server))
+    memcached_server.kill()
+    _check(alice)
+    memcached_server.start()
+    alice.keep("later", "1")
+    assert alice.open("/entries").links().keys() >= {"after", "later"}
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_mongodb_may_stop_and_come_back_at_any_time(
+    server: Gunicorn, mongo: Mongo
+) -> None:
+    """By the real driver, with tests/mongo_server.py in the place of MongoDB."""
+    alice = _play(_on(server, mongo))
+    # The session, and the mark of this start.
+    assert mongo.values("holdfast_session") == 2
+    assert mongo.values("holdfast_cache") > 0
+    server.kill()
+    server.start()
+    assert alice.open("/").is_logged_in
+    mongo.kill()
+    assert alice.open("/").is_logged_in
+    server.kill()
+    server.start()
+    _check(alice)
+    mongo.start()
+    alice.keep("later", "1")
+    assert alice.open("/entries").links().keys() >= {"after", "later"}
+    assert "Traceback" not in server.log.read_text()
+
+
+def _on(server: Gunicorn, store: Memcached | Mongo | Redis) -> Gunicorn:
+    server.settings |= {"SESSION_URL": store.url, "CACHE_URL": store.url}
+    return server.start()
+
+
 def test_redis_may_stop_and_come_back_under_a_running_server(
     server: Gunicorn, redis_server: Redis
 ) -> None:
@@ -88,17 +193,18 @@ def test_redis_may_stop_and_come_back_under_a_running_server(
     assert alice.open("/entries").links().keys() >= {"after", "later"}
 
 
-def test_a_session_ended_while_redis_was_away_stays_ended(
-    server: Gunicorn, redis_server: Redis
+@pytest.mark.parametrize("kind", ["redis", "memcached"])
+def test_a_session_ended_while_the_store_was_away_stays_ended(
+    server: Gunicorn, request: pytest.FixtureRequest, kind: str
 ) -> None:
-    """Its copy outlives the outage in a Redis that was only unreachable."""
-    server.settings["REDIS_URL"] = redis_server.url
-    alice = _play(server.start())
+    """Its copy outlives the outage in a store that was only unreachable."""
+    store = request.getfixturevalue(f"{kind}_server")
+    alice = _play(_on(server, store))
     cookie = alice.client.cookies["session"]
     alice.open("/")
-    redis_server.freeze()
+    store.freeze()
     alice.log_out()
-    redis_server.thaw()
+    store.thaw()
     thief = Browser(server.client(cookies={"session": cookie}), "alice")
     assert not thief.open("/").is_logged_in
     server.kill()

@@ -154,7 +154,7 @@ def test_the_log_has_no_secret_in_it(played: Played) -> None:
 
 def test_nothing_that_is_stored_has_a_secret_in_clear(played: Played) -> None:
     assert len(played.cookies) >= 5
-    assert len(played.form_tokens) >= 3
+    assert len(played.form_tokens) >= 2, "one of each log-in"
     content = _stored(played.site).decode("latin-1")
     secrets = PASSWORDS | {TYPED_AS_NAME, STORE_PASSWORD}
     assert not _found(secrets | played.cookies | played.form_tokens, content)

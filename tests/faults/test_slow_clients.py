@@ -1,20 +1,22 @@
-"""Clients that send or read slowly, or not at all: nobody else feels them."""
+"""Clients that send or read slowly, or without an end: nobody else feels them."""
 
 import resource
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 from socket import socket
 
 import pytest
 
 from config.worker import RECEIVE_WITHIN, SEND_WITHIN
-from tests.faults.people import Tab, Timed, percentile, wait_until
-from tests.faults.wire import compose, connect
+from tests.faults.people import Tab, Timed, new_name, percentile, wait_until
+from tests.faults.wire import compose, connect, exchange
 from tests.servers import Gunicorn
+from webapp.sessions.large import AT_ONCE
 
 pytestmark = [pytest.mark.alone, pytest.mark.fault("R17")]
 
@@ -26,6 +28,9 @@ EACH = 400  # KiB resident that one of them may cost: an answer, and what sends 
 LARGE = "x" * 250_000
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 DRIP = 1.0
+SENDERS, SENDING = 8, 5.0
+ONE_PERSONS = 100
+MOST_OF_ONE = 80_000  # KiB resident: a dozen forms of 1.5 MB, and a dozen answers
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cases = {"50 of each": (list(KINDS), 50)}
     if metafunc.config.getoption("--rounds") > 1:
         cases |= {f"500 {kind}": ([kind], 500) for kind in KINDS}
-    metafunc.parametrize(("kinds", "each"), cases.values(), ids=cases)
+    if "kinds" in metafunc.fixturenames:
+        metafunc.parametrize(("kinds", "each"), cases.values(), ids=cases)
 
 
 @pytest.fixture
@@ -86,9 +92,9 @@ def files_enough() -> Iterator[None]:
 class Crowd:
     """Slow clients of some kinds. None is ever given up by itself."""
 
-    def __init__(self, server: Gunicorn, cookie: bytes) -> None:
+    def __init__(self, server: Gunicorn, cookies: list[bytes]) -> None:
         self._server = server
-        self._cookie = cookie
+        self._cookies = cycle(cookies)
         self._lines: list[tuple[socket, Kind]] = []
         self._over = threading.Event()
         self._dripping = threading.Thread(target=self._drip)
@@ -98,7 +104,7 @@ class Crowd:
             kind = KINDS[kinds[number % len(kinds)]]
             line = connect(self._server, kind.receive_buffer)
             self._lines.append((line, kind))
-            line.sendall(kind.first(self._cookie))
+            line.sendall(kind.first(next(self._cookies)))
             line.setblocking(False)
         self._dripping.start()
 
@@ -132,20 +138,25 @@ def test_slow_clients_are_not_felt_and_are_cut_off(
     server: Gunicorn, files_enough: None, kinds: list[str], each: int, record_property
 ) -> None:
     server.start()
-    alice = Tab(server).sign_up("alice")
-    assert alice.keep("large", LARGE).status_code == 303
-    others = [Tab(server).sign_up(f"other-{number}") for number in range(OTHERS)]
-    numbers = count()
-    actions = [_act_of(each_of, numbers) for each_of in others]
-    own, resident = _connections(server) + OTHERS, server.resident()
-    crowd = Crowd(server, b"Cookie: session=%s\r\n" % alice.cookie.encode())
+    owners = [
+        _with_large_entry(server) for _ in range(each * len(kinds) // AT_ONCE + 1)
+    ]
+    actions = _others(server)
+    own, resident, most = _connections(server) + OTHERS, server.resident(), 0
+
+    def are_cut_off() -> bool:
+        nonlocal most
+        most = max(most, server.resident())
+        return _connections(server) <= own
+
+    crowd = Crowd(server, [_cookie(owner) for owner in owners])
     with Timed(*actions, pause=0.02) as timed:
         crowd.come(kinds, each)
-        assert _connections(server) > own, "they are there"
+        assert not are_cut_off(), "they are there"
         patience = max(KINDS[kind].cut_off for kind in kinds) + BEYOND
-        took = wait_until(lambda: _connections(server) <= own, patience, "cut off")
-        grown = server.resident() - resident
+        took = wait_until(are_cut_off, patience, "cut off")
     crowd.go()
+    grown = most - resident
     p99 = percentile(timed.times, 0.99)
     record_property(
         "figure",
@@ -153,7 +164,92 @@ def test_slow_clients_are_not_felt_and_are_cut_off(
     )
     assert p99 < P99
     assert grown < 20_000 + EACH * each * len(kinds)
-    assert alice.is_logged_in()
+    assert all(owner.is_logged_in() for owner in owners)
+
+
+def _with_large_entry(server: Gunicorn) -> Tab:
+    owner = Tab(server).sign_up(new_name())
+    assert owner.keep("large", LARGE).status_code == 303
+    return owner
+
+
+def test_what_one_person_leaves_unread_costs_little(
+    server: Gunicorn, files_enough: None, record_property
+) -> None:
+    server.start()
+    mallory, alice = _with_large_entry(server), Tab(server).sign_up("alice")
+    cookie, resident = _cookie(mallory), server.resident()
+    body = b"value=" + b"x" * 1_400_000
+    write = compose(b"POST", b"/entries/new", cookie + FORM, body)
+    with ExitStack() as lines:
+        for request in (_large_answers(cookie), write[:-1]) * ONE_PERSONS:
+            line = lines.enter_context(connect(server, receive_buffer=2048))
+            with suppress(OSError):  # Whoever is refused is hung up on.
+                line.sendall(request)
+        assert alice.is_logged_in()
+        grown = server.resident() - resident
+        assert mallory.get("/entries/large").status_code == 503
+        assert alice.keep("large", LARGE).status_code == 303
+        assert LARGE in alice.get("/entries/large").text
+    record_property("figure", f"of one person {grown // 1000} MB")
+    assert grown < MOST_OF_ONE
+    wait_until(lambda: mallory.get("/entries/large").status_code == 200, 10, "free")
+
+
+def test_a_body_that_is_sent_without_an_end_is_not_felt(
+    server: Gunicorn, record_property
+) -> None:
+    server.start()
+    actions = _others(server)
+    resident, over = server.resident(), threading.Event()
+    senders = [
+        threading.Thread(target=_send_on_and_on, args=(server, over))
+        for _ in range(SENDERS)
+    ]
+    with Timed(*actions, pause=0.02) as timed:
+        for sender in senders:
+            sender.start()
+        time.sleep(SENDING)
+        grown = server.resident() - resident
+        over.set()
+        for sender in senders:
+            sender.join()
+    p99 = percentile(timed.times, 0.99)
+    record_property("figure", f"bodies without an end: p99 {p99 * 1000:.0f} ms")
+    assert len(timed.times) > OTHERS * 10
+    assert p99 < P99
+    assert grown < 20_000
+
+
+def _send_on_and_on(server: Gunicorn, over: threading.Event) -> None:
+    """Send a body that is refused, and another each time the server hangs up."""
+    head = compose(b"POST", b"/login", FORM + b"Content-Length: 100000000000\r\n")
+    while not over.is_set():
+        with connect(server) as line, suppress(OSError):
+            line.sendall(head)
+            while not over.is_set():
+                line.sendall(b"x" * 100_000)
+
+
+def _others(server: Gunicorn) -> list[Callable[[], None]]:
+    """Give what other people do: on connections that they keep, and on new ones."""
+    numbers = count()
+    people = [Tab(server).sign_up(f"other-{number}") for number in range(OTHERS)]
+    return [*(_act_of(each, numbers) for each in people), _come_anew(server, people[0])]
+
+
+def _come_anew(server: Gunicorn, tab: Tab) -> Callable[[], None]:
+    """Open a page like somebody who has not been there yet, who must be let in."""
+    request = compose(b"GET", b"/entries", _cookie(tab))
+
+    def come() -> None:
+        assert exchange(server, request).status == 200
+
+    return come
+
+
+def _cookie(tab: Tab) -> bytes:
+    return b"Cookie: session=%s\r\n" % tab.cookie.encode()
 
 
 def _act_of(tab: Tab, numbers: Iterator[int]) -> Callable[[], None]:

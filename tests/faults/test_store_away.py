@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.people import Tab, Timed, percentile, wait_until
+from tests.faults.people import (
+    STORES,
+    Tab,
+    Timed,
+    parts_down,
+    percentile,
+    wait_until,
+)
 from tests.faults.site import Site
 from tests.servers import Redis
 
@@ -57,11 +64,17 @@ def test_it_starts_without_its_store_and_uses_it_once_it_is_there(away: Site) ->
     name, tab = away.new_person()
     assert tab.is_logged_in_as(name)
     assert tab.keep("without", "a store").status_code == 303
+    assert parts_down(away.first) == STORES
     visitor = Tab(away.first)
     with Timed(lambda: visitor.get("/"), lambda: visitor.get("/login")) as public:
         wait_until(lambda: len(public.times) > 100, 10, "pages for everyone")
     assert percentile(public.times, 0.95) < PUBLIC
-    assert away.log_in(name).is_logged_in_as(name)
+    Tab(away.first).log_in(name, "a wrong password")
+    again = Tab(away.first)
+    page = again.get(again.log_in(name).headers["Location"]).text
+    assert "You last logged in on" in page
+    assert "a wrong password was tried once" in page
+    assert again.is_logged_in_as(name)
 
     assert away.redis
     away.redis.start()
@@ -98,10 +111,12 @@ def test_a_store_that_dies_under_load_costs_nobody_anything(own: Site) -> None:
         died = time.monotonic()
         wait_until(lambda: time.monotonic() - died > AWAY_FOR, AWAY_FOR + 1, "a while")
         during = [len(mine) for mine in kept]
+        assert parts_down(own.first) == STORES
         own.redis.start()
         wait_until(lambda: len(own.stored()) >= 8, RECOVERS_WITHIN, "it is used again")
     assert all(late > early + 5 for early, late in zip(before, during, strict=True))
     assert max(health.times) < SLOWEST
+    wait_until(lambda: not parts_down(own.first), RECOVERS_WITHIN, "ready again")
     for (name, tab), cookie, mine in zip(people, cookies, kept, strict=True):
         assert tab.cookie == cookie
         assert Tab(own.first, cookie).is_logged_in_as(name)
@@ -109,6 +124,32 @@ def test_a_store_that_dies_under_load_costs_nobody_anything(own: Site) -> None:
     assert own.query("SELECT * FROM sessions WHERE ended_at IS NOT NULL") == []
 
 
+@pytest.mark.fault("R2")
+def test_a_store_that_comes_back_older_brings_no_session_back(tmp_path: Path) -> None:
+    site = Site(tmp_path, Redis(tmp_path).start(), processes=2).start()
+    try:
+        assert site.redis
+        name, tab = site.new_person()
+        other = tab.beside(site.last)
+        assert tab.is_logged_in_as(name)
+        assert other.is_logged_in_as(name)
+        tab.keep("first")
+        site.redis.client().save()
+        gone = tab.cookie
+        tab.post("/logout")
+        site.log_in(name).keep("second")
+        site.redis.kill()
+        site.redis.start()
+        assert site.place_of(gone), "Redis has read its old file"
+        for server in site.servers:
+            assert not Tab(server, gone).is_logged_in()
+        page = site.log_in(name).get("/entries").text
+        assert ">second<" in page
+    finally:
+        site.close()
+
+
+@pytest.mark.alone
 @pytest.mark.fault("R3")
 def test_a_frozen_store_costs_one_slow_answer_and_strangers_nothing(own: Site) -> None:
     people = [own.new_person() for _ in range(4)]
@@ -125,6 +166,7 @@ def test_a_frozen_store_costs_one_slow_answer_and_strangers_nothing(own: Site) -
             lambda: time.monotonic() - frozen > FROZEN_FOR, FROZEN_FOR + 1, "a while"
         )
         assert people[0][1].keep("while it is", "frozen").status_code == 303
+        assert parts_down(own.first) == STORES
     own.redis.thaw()
     assert max(members.times) < SLOWEST
     # Every two seconds one asks again, and waits.

@@ -7,13 +7,14 @@ from functools import partial
 import pytest
 import redis
 
-from tests.faults.people import Tab, at_once
+from tests.faults.people import STORES, Tab, at_once, parts_down
 from tests.faults.site import Site
 from tests.servers import Redis
 
 pytestmark = pytest.mark.fault("R4")
 
 LIMIT = 3 * 1024 * 1024
+CONNECTION = 100_000
 FILLING = b"x" * 10_000
 VISITS = 200
 
@@ -44,6 +45,8 @@ def _fill(site: Site) -> None:
         for size in (10_000, 100, 1):
             with pytest.raises(redis.OutOfMemoryError):
                 _write_without_end(client, size)
+        # What this connection takes is free again when it is closed.
+        client.config_set("maxmemory", LIMIT - CONNECTION)
 
 
 def _write_without_end(client: redis.Redis, size: int) -> None:
@@ -86,6 +89,7 @@ def _go_on(site: Site, name: str, tab: Tab, key: str) -> None:
 def test_a_full_store_logs_nobody_out_and_loses_no_write(small: Site) -> None:
     people = [small.new_person() for _ in range(5)]
     _fill(small)
+    assert parts_down(small.first) == STORES
     for key in ("full", "still full"):
         at_once(*(partial(_go_on, small, name, tab, key) for name, tab in people))
     _push_out(small)

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.browser import PASSWORD
 from tests.faults.people import Tab, at_once, new_name
 from tests.faults.site import Site
 
@@ -90,6 +91,31 @@ def test_changes_held_until_all_have_begun_keep_every_key(site: Site) -> None:
     assert names <= tab.get("/session-data").json().keys()
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_no_key_is_lost_when_the_session_gets_a_new_id(site: Site, moment: str) -> None:
+    """One tab confirms the password while the other changes the session."""
+    _, tab = site.new_person()
+    tab.form_token()
+    other, gate = tab.beside(site.last), new_name()
+    password = {"confirm_password": PASSWORD}
+    with ThreadPoolExecutor() as threads:
+        if moment == "before":
+            held = threads.submit(
+                tab.post, "/confirm", hold=f"before {gate}", **password
+            )
+            with site.held(site.first, gate, 1):
+                other.get("/account", **{"X-Put": "theirs"})
+        else:
+            how = {"X-Put": "theirs", "X-Hold": f"after {gate}"}
+            held = threads.submit(other.get, "/account", **how)
+            with site.held(site.last, gate, 1):
+                tab.post("/confirm", **password)
+        assert held.result().status_code in (200, 303)
+    assert tab.cookie != other.cookie
+    assert "theirs" in tab.get("/session-data").json()
+    assert not Tab(site.first, other.cookie).is_logged_in()
+
+
 def test_parallel_edits_of_different_entries_are_all_kept(site: Site) -> None:
     _, tab = site.new_person()
     tabs = _tabs(site, tab)
@@ -153,3 +179,18 @@ def _entries(site: Site, tab: Tab) -> list[tuple[str, str, int]]:
     return site.query(
         "SELECT key, value, version FROM entries WHERE user_id = ?", user_id
     )
+
+
+def test_forms_that_were_open_before_a_new_id_are_taken(site: Site) -> None:
+    """The token of a form is the session's, at every process, also without its copy."""
+    _, tab = site.new_person()
+    token, fields = tab.form_token(), {"confirm_password": PASSWORD}
+    for server in site.servers * 2:
+        other = tab.beside(server)
+        before = other.cookie
+        assert tab.post("/confirm", **fields).status_code == 303
+        assert tab.cookie != before
+        older = Tab(server, tab.cookie, token)
+        assert older.keep(new_name()).status_code == 303
+    assert Tab(site.last, tab.cookie, token).post("/logout").status_code == 303
+    assert site.is_dead(tab.cookie)

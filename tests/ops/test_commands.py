@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
@@ -43,6 +44,10 @@ def test_list_has_a_line_per_account_and_how_many(
 
 def test_list_of_nobody(operator: Operator) -> None:
     assert operator("user list") == "0 accounts.\n"
+
+
+def test_list_of_one(alice: Browser, operator: Operator) -> None:
+    assert operator("user list").endswith("\n1 account.\n")
 
 
 def test_disable_ends_the_sessions_at_once_and_refuses_log_in(
@@ -199,16 +204,31 @@ def _flask(folder: Path, *arguments: str, **environment: str) -> Any:
     )
 
 
+def test_commands_of_ones_own_stand_beside_the_others(
+    app: Flask, cli: FlaskCliRunner
+) -> None:
+    app.cli.command("greet")(lambda: click.echo("Hello."))
+    assert cli.invoke(args=["greet"]).output == "Hello.\n"
+    assert cli.invoke(args=["user", "list"]).output == "0 accounts.\n"
+    assert {"greet", "user", "state"} <= set(
+        app.cli.list_commands(click.Context(app.cli))
+    )
+
+
+@pytest.mark.embedded
+@pytest.mark.long
 def test_flask_finds_the_commands_by_itself(tmp_path: Path) -> None:
     made = _flask(tmp_path, "user", "create", "carol", "--password", NEW)
     assert (made.returncode, made.stdout) == (0, "Created carol.\n"), made.stderr
     listed = _flask(tmp_path, "user", "list")
+    assert "survives" not in listed.stdout + listed.stderr, "a server says that"
     assert listed.stdout.split()[:2] == ["carol", "active"]
     again = _flask(tmp_path, "user", "create", "carol", "--password", NEW)
     assert again.returncode == 1
     assert again.stderr == "Error: This user name is taken. Choose another.\n"
 
 
+@pytest.mark.long
 def test_a_wrong_setting_is_a_sentence_for_a_command_too(tmp_path: Path) -> None:
     done = _flask(tmp_path, "user", "list", SESSION_IDLE="soon")
     assert done.returncode != 0

@@ -18,6 +18,10 @@ from config.settings import Settings, load_settings
 from tests.browser import Browser
 from webapp import create_app
 from webapp.accounts.history import History
+from webapp.accounts.tokens import Tokens
+from webapp.api.idempotency import Idempotency
+from webapp.entries.earlier import EarlierValues
+from webapp.entries.imports import Imports
 from webapp.errors import StoreUnavailable
 from webapp.limits import Limits
 from webapp.ops import upkeep
@@ -25,9 +29,14 @@ from webapp.sessions.models import SessionRecord
 from webapp.sessions.service import Origin, Sessions
 from webapp.stores.file import FileStore
 
+pytestmark = pytest.mark.embedded
+
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LIFETIME = timedelta(days=30)
-OWNERS = (FileStore, Sessions, History, Limits)
+OWNERS = [
+    *(FileStore, Sessions, History, Limits, Tokens, EarlierValues, Imports),
+    Idempotency,
+]
 HERE = Origin("127.0.0.1", "test")
 
 
@@ -79,6 +88,7 @@ def _serve(app: Flask, times: int = 1) -> None:
             assert answer.status_code == 200
 
 
+@pytest.mark.long
 def test_expired_copies_are_removed_a_little_at_a_time(
     app: Flask, clock: Any, alice: Browser, bob: Browser
 ) -> None:
@@ -95,6 +105,7 @@ def test_expired_copies_are_removed_a_little_at_a_time(
     assert bob.open("/entries").is_logged_in
 
 
+@pytest.mark.long
 def test_records_are_history_for_90_days_and_then_removed(
     app: Flask, clock: Any, alice: Browser
 ) -> None:
@@ -146,8 +157,8 @@ def test_a_purge_that_fails_fails_no_page(
     for owner in OWNERS:
         monkeypatch.setattr(owner, "purge", fail)
     monkeypatch.setattr(upkeep, "PAUSE", 0.0)
-    _serve(create_app(settings), 6)
-    assert len(tried) == 6, "and each is tried again"
+    _serve(create_app(settings), 9)
+    assert len(tried) == 9, "and each is tried again"
     assert "Nothing was purged this time" in caplog.text
 
 
@@ -164,14 +175,31 @@ def test_there_is_one_step_in_two_seconds_at_most(
         monkeypatch.setattr(owner, "purge", note)
     monkeypatch.setattr(upkeep, "time", SimpleNamespace(monotonic=lambda: now))
     app = create_app(settings)
-    for seconds in (0, 1.9, 0.1, 0, 1.9, 0.1, 1, 0.9, 0.1, 2, 2, 2):
+    for seconds in (0, 1.9, 0.1, 0, 1.9, 0.1, 1, 0.9, 0.1, *[2] * 7):
         now += seconds
         _serve(app, 2)
     assert steps == [
         *("FileStore", "FileStore"),
-        *("Sessions", "History", "Limits"),
+        *("Sessions", "History", "Limits", "Tokens", "EarlierValues", "Imports"),
+        "Idempotency",
         "FileStore",
     ]
+
+
+def test_the_command_lets_the_server_write_between_two_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[float] = []
+    monkeypatch.setattr("webapp.ops.upkeep.time.sleep", done.append)
+    left = iter([100, 100, 30, 0])
+
+    def purge(limit: int) -> int:
+        done.append(limit)
+        return next(left)
+
+    assert upkeep.Upkeep([], [purge]).purge_all() == 230
+    step = [upkeep.STEP, upkeep.REST]
+    assert done == [*step * 3, upkeep.STEP]
 
 
 def test_files_that_are_no_values_are_left_alone(

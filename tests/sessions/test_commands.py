@@ -126,6 +126,7 @@ def test_a_command_reaches_a_server_that_runs(
     assert alice.open("/entries").path == "/login"
 
 
+@pytest.mark.embedded
 def test_purge_removes_what_is_over_and_nothing_else(
     app: Flask,
     settings: Settings,
@@ -142,12 +143,12 @@ def test_purge_removes_what_is_over_and_nothing_else(
     assert operator("session purge") == "Removed 0 expired copies and records.\n"
     assert (rows(app), copies(settings)) == ([5, 1, 4], 5)
     time.shift(timedelta(days=2))
-    alice.log_in()
+    alice.log_in().open("/entries")
     # The copies of those that timed out went with the log-in, which made room.
     assert operator("session purge") == "Removed 4 expired copies and records.\n"
     assert (rows(app), copies(settings)) == ([6, 1, 0], 1), "history stays"
     time.shift(timedelta(days=90))
-    alice.log_in()
+    alice.log_in().open("/entries")
     assert operator("session purge") == "Removed 6 expired copies and records.\n"
     assert (rows(app), copies(settings)) == ([2, 0, 0], 1)
     assert alice.open("/entries").is_logged_in

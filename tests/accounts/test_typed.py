@@ -1,0 +1,76 @@
+"""What somebody typed while their session ended goes through the log-in."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser import PASSWORD, Browser
+
+TEXT = "Two lines\nand <b>é</b> &amp;"
+ENTRY = {"key": "diary", "value": TEXT, "kind": "text", "labels": "harbour, boats"}
+
+
+@pytest.fixture
+def typing(alice: Browser, browser_of: Callable[[str], Browser]) -> Browser:
+    """Alice on the page of a new entry, logged out from elsewhere meanwhile."""
+    alice.open("/entries/new")
+    browser_of("alice").open("/sessions").send("/sessions/end-others")
+    return alice
+
+
+def log_in(browser: Browser, password: str = PASSWORD) -> Browser:
+    return browser.send(name=browser.name, password=password)
+
+
+def test_what_was_typed_is_shown_after_the_log_in_and_can_be_sent(
+    typing: Browser,
+) -> None:
+    assert typing.send(**ENTRY).status == 401
+    assert "What you typed is kept here meanwhile." in typing.text
+    assert log_in(typing).status == 200
+    assert "Nothing of this is saved yet." in typing.text
+    assert typing.tree.xpath("//pre")[1].text == TEXT
+    assert "You last logged in on" in typing.text
+    assert typing.send("/entries/new").status == 200
+    assert typing.value("diary") == TEXT
+    assert {"harbour", "boats"} <= typing.links().keys()
+
+
+def test_it_outlives_a_wrong_password(typing: Browser) -> None:
+    typing.send(**ENTRY)
+    assert log_in(typing, "a wrong password").status == 401
+    assert log_in(typing).send("/entries/new").status == 200
+    assert typing.value("diary") == TEXT
+
+
+def test_nothing_is_done_by_the_log_in_itself(typing: Browser) -> None:
+    log_in(typing.send(**ENTRY))
+    assert "diary" not in typing.open("/entries").links()
+
+
+def test_a_confirmation_goes_on_with_its_act(typing: Browser) -> None:
+    typing.page = typing.client.post(
+        "/confirm", data={"act": "/entries/new", "confirm_password": PASSWORD} | ENTRY
+    )
+    assert PASSWORD not in typing.page.text
+    assert log_in(typing).send("/entries/new").status == 200
+    assert typing.value("diary") == TEXT
+
+
+@pytest.mark.parametrize("act", ["//evil.example", "/nothing", "https://evil.example/"])
+def test_it_leads_to_no_other_place(alice: Browser, act: str) -> None:
+    alice.log_out()
+    form = {"name": "alice", "password": PASSWORD, "act": act, "value": "x"}
+    answer = alice.client.post("/login", data=form)
+    assert answer.status_code == 404
+    assert "evil" not in answer.text
+
+
+def test_what_is_too_large_for_a_log_in_is_none_of_it(typing: Browser) -> None:
+    typing.page = typing.client.post("/entries/new", data={"value": "x" * 20_000})
+    assert (typing.status, typing.page.location[:6]) == (303, "/login")
+
+
+def test_a_button_alone_is_no_text(typing: Browser) -> None:
+    typing.page = typing.client.post("/sessions/end-others", data={"form_token": "x"})
+    assert (typing.status, typing.page.location[:6]) == (303, "/login")

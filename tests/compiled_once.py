@@ -1,0 +1,69 @@
+"""What every application compiles, compiled once for all tests of a process.
+
+Each test makes an application of its own, and a third of its time would go into the
+same pages, addresses and statements. What is shared here has no state.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from jinja2 import FileSystemBytecodeCache
+from sqlalchemy import Engine
+from werkzeug.routing import Rule
+
+from webapp import database
+from webapp.database import Model
+
+
+def share(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    patch.setattr(
+        Flask, "jinja_options", {"bytecode_cache": FileSystemBytecodeCache(str(folder))}
+    )
+    _share_addresses(patch)
+    _share_statements(patch)
+
+
+def _share_addresses(patch: pytest.MonkeyPatch) -> None:
+    compile_builder: Callable[..., Any] = Rule._compile_builder
+    compiled: dict[Any, Any] = {}
+
+    def compile_once(rule: Rule, append_unknown: bool = True) -> Any:
+        defaults = repr(rule.defaults)
+        key = (rule.rule, rule.subdomain, rule.merge_slashes, defaults, append_unknown)
+        if key not in compiled:
+            compiled[key] = compile_builder(rule, append_unknown)
+        return compiled[key]
+
+    patch.setattr(Rule, "_compile_builder", compile_once)
+
+
+def _share_statements(patch: pytest.MonkeyPatch) -> None:
+    create_engine, compiled = database._create_engine, Statements()
+
+    def create_sharing_engine(url: str) -> Engine:
+        engine = create_engine(url)
+        engine.update_execution_options(compiled_cache=compiled)
+        return engine
+
+    patch.setattr(database, "_create_engine", create_sharing_engine)
+    # The inserts of objects have a cache each.
+    for mapper in Model.registry.mappers:
+        patch.setitem(mapper.__dict__, "_compiled_cache", Statements())
+
+
+class Statements(dict[Any, Any]):
+    """A `compiled_cache` of SQLAlchemy for all engines of one kind of database."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get(_of_any_engine(key), default)
+
+    def __setitem__(self, key: Any, compiled: Any) -> None:
+        super().__setitem__(_of_any_engine(key), compiled)
+
+
+def _of_any_engine(key: Any) -> Any:
+    dialect, *rest = key
+    return type(dialect), *rest

@@ -1,0 +1,220 @@
+"""PostgreSQL and MariaDB for tests: servers of our own, on a free port each."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
+
+from tests.servers import Process, required
+from webapp.database import Model
+
+NAME = "holdfast"
+# Bytes that a server takes at most.
+ROOM = 2_000_000_000
+TABLES = [table.name for table in Model.metadata.sorted_tables]
+
+
+class DatabaseServer(Process):
+    """A server in a folder of its own; quick, because only a power cut would hurt."""
+
+    # On this machine, and in the database.
+    runs_as: str
+    operator: str
+    driver: str
+    # A database that is always there.
+    first: str
+    emptied_from: str
+    others: str
+    end: str
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="holdfast-", dir=_quickest_disk()))
+        super().__init__(self.folder)
+        self.data = self.folder / "data"
+        # Those of this process that have connected since it was emptied.
+        self.engines: set[Engine] = set()
+        self._operators: dict[str, Engine] = {}
+        self._make_data()
+
+    @property
+    def url(self) -> str:
+        """The URL as a platform would write it."""
+        scheme = self.driver.partition("+")[0]
+        return f"{scheme}://{self.operator}@127.0.0.1:{self.port}/{NAME}"
+
+    def _make_data(self) -> None:
+        raise NotImplementedError
+
+    def empty(self) -> None:
+        """Remove every row; whoever is still connected is cut off."""
+        for engine in self.engines:
+            engine.dispose()
+        self.end_others()
+        with self.connect(self.emptied_from) as connection:
+            for statement in self.emptying():
+                connection.execute(text(statement))
+        self.engines.clear()
+
+    def emptying(self) -> list[str]:
+        raise NotImplementedError
+
+    def note(self, connection: Connection) -> None:
+        """Note that somebody in this process has connected to the database."""
+        url = connection.engine.url
+        if url.port == self.port and url.database == NAME:
+            self.engines.add(connection.engine)
+
+    def environment(self) -> dict[str, str]:
+        # In a shared folder a MariaDB that starts removes temporary tables of others.
+        own = {"TMPDIR": str(self.folder)}
+        return {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **own}
+
+    def answers(self) -> bool:
+        with suppress(DBAPIError), self.connect():
+            return True
+        return False
+
+    @contextmanager
+    def connect(self, database: str = "") -> Iterator[Connection]:
+        """Give a connection of the operator's, whose statements are no transactions."""
+        name = database or self.first
+        if name not in self._operators:
+            url = f"{self.driver}://{self.operator}@127.0.0.1:{self.port}/{name}"
+            # Kept: connecting takes MariaDB longer than emptying all tables.
+            self._operators[name] = create_engine(
+                url, isolation_level="AUTOCOMMIT", pool_pre_ping=True
+            )
+        with self._operators[name].connect() as connection:
+            yield connection
+
+    def make_database(self) -> None:
+        """Begin anew, with no table and nobody connected."""
+        self.end_others()
+        with self.connect() as connection:
+            connection.execute(text(f"DROP DATABASE IF EXISTS {NAME}"))
+            connection.execute(text(f"CREATE DATABASE {NAME}"))
+
+    def end_others(self) -> int:
+        """Cut every connection to the database; tell how many."""
+        if operator := self._operators.get(NAME):
+            # Our own: what is cut is not always known as such when it is looked at.
+            operator.dispose()
+        with self.connect() as connection:
+            numbers = connection.scalars(text(self.others), {"name": NAME}).all()
+            for number in numbers:
+                with suppress(DBAPIError):  # Gone by itself meanwhile.
+                    connection.execute(text(self.end), {"number": number})
+        return len(numbers)
+
+    def close(self) -> None:
+        for engine in self._operators.values():
+            engine.dispose()
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _as_user(self, *command: str) -> list[str]:
+        """Neither server runs as root."""
+        if os.geteuid() != 0:
+            return list(command)
+        user = pwd.getpwnam(self.runs_as)
+        os.chown(self.folder, user.pw_uid, user.pw_gid)
+        ids = (f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
+        return ["setpriv", *ids, *command]
+
+    def _run(self, *command: str) -> None:
+        done = subprocess.run(  # noqa: S603
+            self._as_user(*command),
+            capture_output=True,
+            env=self.environment(),
+            cwd=self.folder,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+class Postgres(DatabaseServer):
+    runs_as = operator = first = "postgres"
+    driver = "postgresql+psycopg"
+    emptied_from = NAME
+    others = "SELECT pid FROM pg_stat_activity WHERE datname = :name"
+    end = "SELECT pg_terminate_backend(:number)"
+
+    def _make_data(self) -> None:
+        make = ("--auth=trust", f"--username={self.operator}", "--encoding=UTF8")
+        self._run(_postgres("initdb"), "--no-sync", *make, "--pgdata", str(self.data))
+
+    def command(self) -> list[str]:
+        options = ["fsync=off", "listen_addresses=127.0.0.1", "max_connections=50"]
+        options += [f"unix_socket_directories={self.folder}"]
+        given = [word for option in options for word in ("-c", option)]
+        server = [_postgres("postgres"), "-D", str(self.data), "-p", str(self.port)]
+        return self._as_user(*server, *given)
+
+    def emptying(self) -> list[str]:
+        return [f"TRUNCATE {', '.join(TABLES)} RESTART IDENTITY CASCADE"]
+
+
+class MariaDB(DatabaseServer):
+    runs_as, operator, first = "mysql", "root", "mysql"
+    emptied_from = first
+    driver = "mysql+pymysql"
+    others = "SELECT id FROM information_schema.processlist WHERE db = :name"
+    end = "KILL :number"
+
+    def _make_data(self) -> None:
+        make = required(shutil.which("mariadb-install-db"), "mariadb-server")
+        options = ("--no-defaults", "--auth-root-authentication-method=normal")
+        self._run(make, *options, "--skip-test-db", f"--datadir={self.data}")
+
+    def command(self) -> list[str]:
+        server = required(shutil.which("mariadbd"), "mariadb-server")
+        places = (f"--datadir={self.data}", f"--socket={self.folder}/socket")
+        address = ("--bind-address=127.0.0.1", f"--port={self.port}")
+        quick = ("--innodb-flush-log-at-trx-commit=2", "--skip-name-resolve")
+        return self._as_user(server, "--no-defaults", *places, *address, *quick)
+
+    def emptying(self) -> list[str]:
+        off = "SET foreign_key_checks = 0"
+        return [off, *(f"TRUNCATE {NAME}.{table}" for table in TABLES)]
+
+
+SERVERS = {"postgresql": Postgres, "mariadb": MariaDB}
+
+
+@contextmanager
+def database_server_of(kind: str) -> Iterator[DatabaseServer]:
+    """Give a server that runs, with an empty database."""
+    server = SERVERS[kind]()
+    try:
+        server.start()
+        server.make_database()
+        event.listen(Engine, "engine_connect", server.note)
+        yield server
+    finally:
+        with suppress(InvalidRequestError):
+            event.remove(Engine, "engine_connect", server.note)
+        server.close()
+
+
+def _quickest_disk() -> str | None:
+    """Return a folder in memory where there is room for it: nothing here must last."""
+    memory = Path("/dev/shm")  # noqa: S108
+    with suppress(OSError):
+        if shutil.disk_usage(memory).free > ROOM:
+            return str(memory)
+    return None
+
+
+def _postgres(program: str) -> str:
+    """Find it: Debian keeps PostgreSQL's programs off the path, by version."""
+    found = shutil.which(program) or next(
+        map(str, sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))), None
+    )
+    return required(found, "PostgreSQL's server")

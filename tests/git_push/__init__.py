@@ -1,0 +1,1 @@
+"""A Procfile platform on this machine, from Debian's git, OpenSSH and nginx."""

@@ -1,0 +1,53 @@
+"""Each page is one that everybody can use: axe-core and the Nu HTML checker say so.
+
+The screenshots are for people to look at.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.journey.checkers import NuChecker, load_axe, violations
+from tests.journey.conftest import PersonAt
+from tests.journey.pages import PAGES
+from tests.journey.person import SIZES
+from tests.journey.world import World
+from tests.servers import ROOT
+
+SCREENS = ROOT / "var" / "screens"
+STYLE = ROOT / "webapp" / "static" / "style.css"
+
+
+@pytest.fixture(scope="session")
+def nu_checker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NuChecker]:
+    checker = NuChecker(tmp_path_factory.mktemp("vnu"))
+    try:
+        yield checker.start()
+    finally:
+        checker.kill()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_everybody_can_use_it_at_each_size_in_light_and_dark(
+    world: World, nu_checker: NuChecker, person_at: PersonAt, page: str
+) -> None:
+    visit = PAGES[page]
+    person = person_at(world.server.url, visit.who)
+    person.context.add_cookies(world.cookies[visit.who])
+    visit.by(person)
+    assert nu_checker.messages(person.source) == []
+    load_axe(person)
+    for size in SIZES:
+        person.resize(size)
+        for scheme in ("light", "dark"):
+            person.page.emulate_media(color_scheme=scheme)
+            person.take_picture(SCREENS / size / f"{page}-{scheme}.png")
+            assert violations(person) == [], f"on a {size}, {scheme}"
+            assert person.overflow() <= 0, f"wider than a {size}"
+
+
+def test_the_nu_html_checker_has_nothing_to_say_of_the_style_sheet(
+    nu_checker: NuChecker,
+) -> None:
+    assert nu_checker.messages("p { colour: red }", "text/css") != []
+    assert nu_checker.messages(STYLE.read_text("utf-8"), "text/css") == []
