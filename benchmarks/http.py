@@ -6,7 +6,6 @@ machine meets all of them.
 """
 
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -20,7 +19,6 @@ import click
 
 from benchmarks.page import ENTRIES, NAME
 from benchmarks.sites import (
-    CLIENT_CORE,
     EXPRESS,
     OWN,
     THREADS,
@@ -33,13 +31,13 @@ from benchmarks.sites import (
     sign_up,
     time_posts,
 )
+from benchmarks.wrk import load
 from tests.browser import PASSWORD
 from tests.servers import Redis
 
 CONNECTIONS = 8
 BARE_VIEW, FILES, REDIS = "bare Flask view", "Holdfast, files", "Holdfast, Redis"
 TOKENS = ("form_token", "csrf_token", "csrfmiddlewaretoken")
-UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 _numbers = count()
 
 
@@ -139,20 +137,10 @@ def _add_django(add: Callable[..., bytes], enter: object, redis_url: str) -> Non
 
 
 def _load(row: Row, seconds: int) -> None:
-    command = [
-        *("taskset", "--cpu-list", str(CLIENT_CORE), "wrk", "--threads", "1"),
-        *("--connections", str(CONNECTIONS), "--duration", f"{seconds}s", "--latency"),
-        *("--header", f"Cookie: {row.cookie}", f"{row.site.url}/entries"),
-    ]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
-    if "Non-2xx" in said or "Socket errors" in said:
-        raise click.ClickException(f"{row.site.name}: {said}")
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    p99 = re.search(r"\n\s+99%\s+([\d.]+)(us|ms|s)", said)
-    assert rate  # noqa: S101
-    assert p99  # noqa: S101
-    row.rates.append(float(rate[1]))
-    row.p99s.append(float(p99[1]) * UNITS[p99[2]])
+    cookie = ("--header", f"Cookie: {row.cookie}")
+    measured = load(f"{row.site.url}/entries", seconds, CONNECTIONS, *cookie)
+    row.rates.append(measured.rate)
+    row.p99s.append(measured.p99)
 
 
 def _post(row: Row) -> None:

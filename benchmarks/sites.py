@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import httpx
 from lxml import html
 
-from benchmarks.visits import USER_AGENT, WrongAnswer
+from benchmarks.visits import HEADERS, WrongAnswer
 from tests.browser import PASSWORD, Browser
 from tests.servers import ROOT, Process
 
@@ -57,7 +57,7 @@ class Site(Process):
         return False
 
     def client(self) -> httpx.Client:
-        headers = {"User-Agent": USER_AGENT, "Sec-Fetch-Site": "same-origin"}
+        headers = HEADERS
         return httpx.Client(base_url=self.url, headers=headers, timeout=60)
 
 
