@@ -79,6 +79,7 @@ def post_worker_init(worker: Any) -> None:
     """Say where state is, once, however many workers there are."""
     gc.freeze()
     gc.enable()
+    worker.before_finish = worker.wsgi.extensions["hub"].close
     if _speaks_for_all(worker):
         worker.wsgi.extensions["places"].begin()
 

@@ -17,8 +17,8 @@ from webapp import clock
 from webapp.accounts.models import User
 from webapp.database import Database
 from webapp.sessions.copies import Copy
-from webapp.sessions.models import SessionRecord
-from webapp.sessions.records import Records, Timeouts, hash_id
+from webapp.sessions.models import SessionRecord, Timeouts
+from webapp.sessions.records import Records, hash_id
 from webapp.stores import Store, open_store
 
 VALUES, ROUNDS, CALLS = 10_000, 7, 300

@@ -9,7 +9,7 @@ end every kept-alive connection would be waited for as well.
 import errno
 import socket as tcp
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -57,6 +57,9 @@ util.write_error = write_refusal
 
 class Worker(GeventWorker):  # type: ignore[misc]
     """Serves each connection in a greenlet of its own."""
+
+    # Called before requests in flight are waited for.
+    before_finish: Callable[[], None] = staticmethod(lambda: None)
 
     def init_signals(self) -> None:
         # Before the application is loaded: it may be told to stop while it starts.
@@ -148,6 +151,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def _finish(self, pool: Any) -> None:
         """Let requests in flight finish; wait for no connection that has none."""
         begin = time.monotonic()
+        self.before_finish()
         gevent.sleep(LINGER)
         while len(pool) and (since := time.monotonic() - begin) < (
             self.cfg.graceful_timeout

@@ -1,6 +1,7 @@
 """Static files and what is compressed: names, caching, ETags, and what stays plain."""
 
 import gzip
+import hashlib
 import re
 from pathlib import Path
 
@@ -24,6 +25,12 @@ def _linked(browser: Browser) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _served(path: Path) -> bytes:
+    """Return a file as it is served: a script imports others by their hashed names."""
+    digest = hashlib.sha256((path.parent / "page.js").read_bytes()).hexdigest()[:12]
+    return path.read_bytes().replace(b'"./page.js"', f'"./page.{digest}.js"'.encode())
+
+
 def _get(client: FlaskClient, path: str, **headers: str) -> TestResponse:
     return client.get(path, headers=headers, buffered=True)
 
@@ -32,7 +39,7 @@ def test_a_file_is_kept_for_ever_under_the_name_that_has_its_hash(
     alice: Browser,
 ) -> None:
     links = _linked(alice.open("/entries/new"))
-    assert len(links) == 4
+    assert len(links) == 5
     for link in links:
         assert re.fullmatch(r"/static/\w+\.[0-9a-f]{12}\.\w+", link)
         first = _get(alice.client, link)
@@ -66,11 +73,11 @@ def test_a_file_that_is_not_there_is_kept_nowhere(
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("name", ["style.css", "page.js", "editor.js", "icon.svg"])
+@pytest.mark.parametrize("name", ["style.css", "page.js", "live.js", "icon.svg"])
 def test_a_file_is_compressed_for_whoever_takes_it(
     client: FlaskClient, app: Flask, name: str
 ) -> None:
-    content = Path(app.static_folder or "", name).read_bytes()
+    content = _served(Path(app.static_folder or "", name))
     plain, packed = (_get(client, f"/static/{name}", **each) for each in ({}, GZIP))
     assert plain.data == content
     assert gzip.decompress(packed.data) == content

@@ -32,7 +32,10 @@ from webapp.entries.service import Entries
 from webapp.entries.views import init_entries
 from webapp.entries.writing import Quota, Writing
 from webapp.holding import init_holding
+from webapp.hub import Hub, open_hub
 from webapp.limits import Limits, table_of
+from webapp.live.service import Live
+from webapp.live.views import init_live
 from webapp.ops.cli import init_commands
 from webapp.ops.exposition import Exposition
 from webapp.ops.readiness import Readiness
@@ -40,7 +43,7 @@ from webapp.ops.upkeep import init_upkeep
 from webapp.ops.views import init_ops
 from webapp.proxies import init_proxies
 from webapp.release import release_of
-from webapp.sessions.records import Timeouts
+from webapp.sessions.models import Timeouts
 from webapp.sessions.service import Policy, Sessions
 from webapp.sessions.views import init_sessions
 from webapp.state.places import Places, init_places
@@ -52,7 +55,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     """Build the application; raises RefusedToStart with a reason for the operator."""
     settings = settings or load_settings()
     app = _bare_app(settings)
-    app.config["RELEASE"] = release_of(Path(app.root_path))
 
     database = app.extensions["database"] = _open_database(settings)
     stores = app.extensions["stores"] = _open_stores(settings)
@@ -65,10 +67,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     cached = init_cache(app, cache_store)
     limits = Limits(database, table_of(settings))
 
-    sessions = Sessions(database, session_store, _policy(settings))
+    hub = app.extensions["hub"] = open_hub(cache_store, session_store)
+    sessions = Sessions(database, session_store, _policy(settings), hub)
     history = History(database, sessions.records)
     tokens = Tokens(database, sessions, history)
-    entries, earlier, imports = _entries(settings, database, cached)
+    entries, earlier, imports = _entries(settings, database, cached, hub)
     init_entries(app, entries, earlier, imports, cached)
     idempotency = init_api(app, settings, database, entries)
     init_sessions(app, sessions)
@@ -108,8 +111,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     init_ops(
         app,
         Readiness(database, session_store, cache_store),
-        Exposition(settings.metrics_token, sessions.records.count_alive),
+        Exposition(settings.metrics_token, sessions.records.everybodys.count_alive),
     )
+    init_live(app, Live(database, sessions.records, entries), hub)
     init_holding(app)
     return app
 
@@ -126,9 +130,7 @@ def create_reporting_app(settings: Settings) -> Flask:
     """Build what `flask state` needs, also where the records are away."""
     app = _bare_app(settings)
     stores, database = _open_stores(settings), Database(settings.database)
-    init_places(
-        app, Places(settings, database, stores, release_of(Path(app.root_path)))
-    )
+    init_places(app, Places(settings, database, stores, app.config["RELEASE"]))
     init_commands(app)
     return app
 
@@ -138,6 +140,7 @@ def _bare_app(settings: Settings) -> Flask:
     logging.getLogger("webapp").setLevel(settings.log_level.upper())
     app = Flask(__name__)
     app.config["SETTINGS"] = settings
+    app.config["RELEASE"] = release_of(Path(app.root_path))
     app.jinja_options = app.jinja_options | {"trim_blocks": True, "lstrip_blocks": True}
     return app
 
@@ -201,11 +204,11 @@ def _passwords(settings: Settings, cache_store: Store) -> Passwords:
 
 
 def _entries(
-    settings: Settings, database: Database, cached: CachedValues
+    settings: Settings, database: Database, cached: CachedValues, hub: Hub
 ) -> tuple[Entries, EarlierValues, Imports]:
     encryption = Encryption(settings.encryption_keys)
     secret_values = SecretValues(encryption)
-    writing = Writing(database, cached, _quota(settings), secret_values)
+    writing = Writing(database, cached, _quota(settings), secret_values, hub)
     entries = Entries(database, writing, secret_values)
     return (
         entries,

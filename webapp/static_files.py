@@ -19,6 +19,7 @@ from webapp.compression import accepts_gzip, compress
 YEAR = 365 * 24 * 3600
 FOR_EVER = f"public, max-age={YEAR}, immutable"
 HASHED = re.compile(r"(.+)\.[0-9a-f]{12}(\.\w+)")
+IMPORTED = re.compile(rb'(?<= from "\./)[\w.]+(?=";\n)')
 # What Python says depends on its version and on the machine, whose list of 1,700 types
 # it would read at each start.
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -41,11 +42,9 @@ class StaticFile:
 def init_static_files(app: Flask) -> None:
     """Serve the static folder from memory, and link its files by hashed names."""
     folder = Path(app.static_folder or "")
-    files = {
-        str(path.relative_to(folder)): _read(path, folder)
-        for path in folder.rglob("*.*")
-        if path.is_file()
-    }
+    files: dict[str, StaticFile] = {}
+    for path in sorted(filter(Path.is_file, folder.rglob("*.*")), key=_comes_later):
+        files[str(path.relative_to(folder))] = _read(path, folder, files)
 
     def use_hashed_name(endpoint: str, values: dict[str, object]) -> None:
         if endpoint == "static" and (file := files.get(str(values["filename"]))):
@@ -60,8 +59,20 @@ def init_static_files(app: Flask) -> None:
     app.view_functions["static"] = serve
 
 
-def _read(path: Path, folder: Path) -> StaticFile:
-    content = path.read_bytes()
+def _comes_later(path: Path) -> tuple[bool, str]:
+    """Order files so that a script comes after the one that it imports."""
+    return bool(IMPORTED.search(path.read_bytes())), path.name
+
+
+def _read(path: Path, folder: Path, others: dict[str, StaticFile]) -> StaticFile:
+    """Read a file; what a script imports is named as the pages link it.
+
+    Under two names a browser would fetch it twice and run it twice.
+    """
+    content = IMPORTED.sub(
+        lambda found: others[found[0].decode()].hashed_name.encode(),
+        path.read_bytes(),
+    )
     digest = hashlib.sha256(content).hexdigest()[:12]
     name = path.with_name(f"{path.stem}.{digest}{path.suffix}")
     mimetype = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]

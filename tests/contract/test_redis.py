@@ -9,10 +9,14 @@ from config.mistakes import RefusedToStart
 from tests.redises import TlsRedis
 from tests.servers import Redis
 from webapp.errors import StoreUnavailable
+from webapp.hub import Channel
 from webapp.stores import Store, open_store
 
 # What docs/deploy.md says that a user needs.
-RIGHTS = "on >secret ~holdfast:* -@all +@read +@write +@transaction +@connection"
+RIGHTS = (
+    "on >secret ~holdfast:* &holdfast:* -@all +@read +@write +@transaction "
+    "+@connection +@pubsub"
+)
 
 
 @pytest.fixture
@@ -25,6 +29,15 @@ def tls(tmp_path: Path) -> Iterator[TlsRedis]:
 @pytest.fixture
 def restricted(tmp_path: Path) -> Iterator[Redis]:
     server = Redis(tmp_path, "--user", "holdfast", *RIGHTS.split()).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def unheard(tmp_path: Path) -> Iterator[Redis]:
+    """As `restricted`, where the user may not use its channels."""
+    rights = RIGHTS.replace(" &holdfast:*", "")
+    server = Redis(tmp_path, "--user", "holdfast", *rights.split()).start()
     yield server
     server.kill()
 
@@ -71,6 +84,22 @@ def test_a_user_with_few_rights_is_enough(restricted: Redis) -> None:
     assert works(store)
     assert store.lasting().restart
     assert "secret" not in store.place
+    assert isinstance(store, Channel)
+    assert next(store.hear()) is None
+    store.tell("news")
+
+
+def test_a_user_who_may_use_no_channel_loses_no_values(unheard: Redis) -> None:
+    store = open_store(
+        unheard.url.replace("redis://", "redis://holdfast:secret@"), "test"
+    )
+    assert isinstance(store, Channel)
+    with pytest.raises(StoreUnavailable, match="Redis tells no news"):
+        store.tell("news")
+    with pytest.raises(StoreUnavailable, match="Redis tells no news"):
+        next(store.hear())
+    assert store.last_trouble == 0.0
+    assert works(store)
 
 
 def test_a_user_who_may_not_delete_is_told_so(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 from webapp import clock
 from webapp.accounts.models import User
 from webapp.database import Database
+from webapp.hub import Hub
 from webapp.sessions.copies import Copy
-from webapp.sessions.records import Timeouts
+from webapp.sessions.models import Timeouts
 from webapp.sessions.service import Origin, Policy, Sessions, Started
 from webapp.stores import Store, open_store
 
@@ -56,7 +57,7 @@ def make_sessions(database: Database, store: Store, **options: Any) -> Sessions:
         fresh_for=timedelta(minutes=15),
         most=options.get("most", 5000),
     )
-    return Sessions(database, store, policy)
+    return Sessions(database, store, policy, Hub())
 
 
 def resume(sessions: Sessions, started: Started) -> Copy:

@@ -88,7 +88,7 @@ def end_session(asker: Asker, session_id: int) -> Response:
 
 def _list(asker: Asker) -> SessionList:
     asker.check_everything()
-    alive, _ = current_sessions().of_user(asker.user_id)
+    alive, _ = current_sessions().records.of_user(asker.user_id)
     this = asker.copy.record_id if asker.copy else None
     return SessionList(sessions=[_describe(row, row.id == this) for row in alive])
 

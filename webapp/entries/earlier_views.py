@@ -53,11 +53,14 @@ def writer(written_by: str) -> str:
 @blueprint.get("/<entry_key:key>/history")
 def history(key: str) -> Answer:
     user_id = current_user_id()
+    version = current_entries().version(user_id)
     rows = _earlier().history(user_id, key)
     now = _now(user_id, key)
     if not rows and now is None:
         raise NotFound("You have no entry with this key.")
-    return render_template("entries/history.html", key=key, now=now, rows=rows)
+    return render_template(
+        "entries/history.html", key=key, now=now, rows=rows, version=version
+    )
 
 
 @blueprint.get("/<entry_key:key>/history/<int:number>")
@@ -111,10 +114,13 @@ def restore(key: str, number: int) -> Answer:
 
 @blueprint.get("/bin")
 def bin_() -> Answer:
-    query = parse(BinQuery, request.args)
-    page = _earlier().bin(current_user_id(), query.before)
+    query, user_id = parse(BinQuery, request.args), current_user_id()
+    version = current_entries().version(user_id)
+    page = _earlier().bin(user_id, query.before)
     days = round(_earlier().lifetime.total_seconds() / 86400)
-    return render_template("entries/bin.html", page=page, query=query, days=days)
+    return render_template(
+        "entries/bin.html", page=page, query=query, days=days, version=version
+    )
 
 
 @blueprint.post("/bin/<int:number>/restore")

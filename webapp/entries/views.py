@@ -98,18 +98,23 @@ def index() -> Answer:
         return refuse(error, "entries/list.html", **shown)
     if query == FIRST_PAGE:
         return _first_page(user_id)
+    version = current_entries().version(user_id)
     page = current_entries().page(user_id, query)
     if query.after and page.newer is None:
         return redirect(
             url_for("entries.index", q=query.q or None, label=query.label or None)
         )
-    return render_template("entries/list.html", page=page, query=query)
+    return render_template("entries/list.html", page=page, query=query, version=version)
 
 
 @blueprint.get("/labels")
 def labels() -> Answer:
-    found = current_entries().labels(current_user_id())
-    return render_template("entries/labels.html", labels=found, most=LISTED_LABELS)
+    user_id = current_user_id()
+    version = current_entries().version(user_id)
+    found = current_entries().labels(user_id)
+    return render_template(
+        "entries/labels.html", labels=found, most=LISTED_LABELS, version=version
+    )
 
 
 @blueprint.get("/entries/new")
@@ -134,8 +139,12 @@ def create() -> Answer:
 
 @blueprint.get("/entries/<entry_key:key>")
 def show(key: str) -> Answer:
-    entry = current_entries().get(current_user_id(), key)
-    return render_template("entries/show.html", entry=entry, shown=look_at(entry))
+    user_id = current_user_id()
+    version = current_entries().version(user_id)
+    entry = current_entries().get(user_id, key)
+    return render_template(
+        "entries/show.html", entry=entry, shown=look_at(entry), version=version
+    )
 
 
 @blueprint.get("/entries/<entry_key:key>/show")
@@ -147,7 +156,9 @@ def reveal(key: str) -> Answer:
 
 @blueprint.get("/entries/<entry_key:key>/edit")
 def edit(key: str) -> Answer:
-    entry = current_entries().get(current_user_id(), key)
+    user_id = current_user_id()
+    version = current_entries().version(user_id)
+    entry = current_entries().get(user_id, key)
     if entry.encrypted_by:
         check_fresh()
     value = current_entries().reveal(entry)
@@ -160,7 +171,9 @@ def edit(key: str) -> Answer:
         "expires_at": _for_field(entry.expires_at),
     }
     errors = {"value": OVERWRITES} if value is None else {}
-    return render_template("entries/edit.html", key=key, form=form, errors=errors)
+    return render_template(
+        "entries/edit.html", key=key, form=form, errors=errors, version=version
+    )
 
 
 @blueprint.post("/entries/<entry_key:key>/edit")
@@ -214,8 +227,10 @@ def _first_page(user_id: int) -> str:
     """Render the page that is opened all day, or take it from the cache."""
 
     def render(**own: Any) -> str:
+        version = current_entries().version(user_id)
         page = current_entries().page(user_id, FIRST_PAGE)
         figures = {
+            "version": version,
             "figures": current_entries().figures(user_id),
             "quota": current_entries().quota,
         }

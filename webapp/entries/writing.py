@@ -19,6 +19,7 @@ from webapp.entries.inputs import NewEntry, NewValue
 from webapp.entries.models import WRITER_LENGTH, Content, Entry, Label, PastValue, Usage
 from webapp.entries.secret_values import SecretValues
 from webapp.errors import QuotaReached, TooLarge
+from webapp.hub import Hub
 from webapp.pace import let_others_go
 
 # Earlier values of one key; the oldest make room.
@@ -70,9 +71,11 @@ class Writing:
         cached: CachedValues,
         quota: Quota,
         secret_values: SecretValues,
+        hub: Hub,
     ) -> None:
         self._database = database
         self._cached = cached
+        self._hub = hub
         self.quota = quota
         self._secret_values = secret_values
 
@@ -93,6 +96,7 @@ class Writing:
             for user_id in user_ids:
                 stack.enter_context(self._cached.changing(user_id))
             db = stack.enter_context(self._database.write())
+            self._database.after_commit(lambda: self._hub.tell(user_ids))
             yield db, [_lock(db, user_id) for user_id in user_ids]
 
     @contextmanager

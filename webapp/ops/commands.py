@@ -87,7 +87,7 @@ def list_sessions(name: str) -> None:
     """List the browsers in which a person is logged in."""
     with explaining():
         account = _accounts().find(name)
-    alive, _ = current_sessions().of_user(account.id)
+    alive, _ = current_sessions().records.of_user(account.id)
     for row in alive:
         device = describe_device(row.user_agent)
         times = f"{row.created_at:%Y-%m-%d %H:%M}  {row.last_seen_at:%Y-%m-%d %H:%M}"

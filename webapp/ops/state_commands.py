@@ -168,7 +168,7 @@ def _move_values(what: str, url: str) -> Moved:
     else:
         records = current_sessions().records
         steps = move_copies(records, sessions, target, moved)
-        _follow(records.count_unended(), steps)
+        _follow(records.everybodys.count_unended(), steps)
     return moved
 
 

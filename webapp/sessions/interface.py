@@ -20,6 +20,8 @@ from webapp.sessions.service import Sessions, Started
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 # As long as the record by which the browser is known, and the history after it.
 DEVICE_LIFETIME = 120 * 24 * 3600
+# Where a page that is left open asks by itself; nobody uses the session by that.
+LIVE = "/live"
 WITHOUT_SESSION = ("/static/", "/healthz", "/readyz", "/metrics")
 
 
@@ -98,7 +100,10 @@ class SessionInterface(ServerSideSessionInterface):  # type: ignore[misc]
         if request.path.startswith(WITHOUT_SESSION):
             return Session()
         try:
-            copy = self._retrieve_session_data(session_id)
+            if request.path == LIVE:
+                copy = self.sessions.look_at(session_id)
+            else:
+                copy = self._retrieve_session_data(session_id)
         except SQLAlchemyError as error:
             # Raised by the guard, where Flask can answer it with a page.
             session = Session()

@@ -1,6 +1,7 @@
 """The table of sessions: the authority on who is logged in."""
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import ForeignKey, Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column
@@ -38,3 +39,11 @@ class SessionRecord(Model):
     user_agent: Mapped[str] = mapped_column(String(300))
     # SHA-256 of the cookie that tells a browser that has logged in before.
     device_hash: Mapped[str] = mapped_column(String(64), server_default="")
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """When a session ends: unused for `idle`, or `lifetime` after its log-in."""
+
+    idle: timedelta
+    lifetime: timedelta

@@ -12,7 +12,6 @@ from sqlalchemy import (
     bindparam,
     desc,
     func,
-    or_,
     select,
     update,
 )
@@ -20,17 +19,14 @@ from sqlalchemy.exc import OperationalError
 
 from webapp import clock
 from webapp.database import AnyRow, Database
-from webapp.pace import let_others_go
-from webapp.sessions.models import SessionRecord
+from webapp.sessions.everybodys import BATCH, Everybodys
+from webapp.sessions.models import SessionRecord, Timeouts
 
 SEEN_INTERVAL = timedelta(minutes=1)
 # How long a session that is over stays in the person's history.
 HISTORY = timedelta(days=90)
-BATCH = 1000
 # Of those over, on one page.
 MOST_LISTED = 100
-# Sessions counted in one statement: 4 ms on SQLite, where all others wait for it.
-COUNTED = 20_000
 
 BY_HASH = select(
     SessionRecord.id,
@@ -41,19 +37,24 @@ BY_HASH = select(
     SessionRecord.ended_at,
     SessionRecord.kept,
 ).where(SessionRecord.id_hash == bindparam("id_hash"))
-OF_USER = select(*SessionRecord.__table__.c).where(
-    SessionRecord.user_id == bindparam("user_id")
-)
+MINE = SessionRecord.user_id == bindparam("user_id")
+LAST_END = select(func.max(SessionRecord.ended_at)).where(MINE)
+CHANGES = select(
+    func.coalesce(func.max(SessionRecord.id), 0).label("latest"),
+    func.count().label("number"),
+    LAST_END.scalar_subquery().label("last_end"),
+).where(MINE, SessionRecord.ended_at.is_(None))
+OF_USER = select(*SessionRecord.__table__.c).where(MINE)
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Timeouts:
-    """When a session ends: unused for `idle`, or `lifetime` after its log-in."""
+class Ended:
+    """A session that has just been ended, and whose it was."""
 
-    idle: timedelta
-    lifetime: timedelta
+    id_hash: str
+    user_id: int
 
 
 def hash_id(session_id: str) -> str:
@@ -67,6 +68,7 @@ class Records:
     def __init__(self, database: Database, usual: Timeouts, kept: Timeouts) -> None:
         self._database = database
         self._timeouts = {False: usual, True: kept}
+        self.everybodys = Everybodys(database, self._timeouts)
 
     def timeouts(self, kept: bool) -> Timeouts:
         return self._timeouts[kept]
@@ -84,6 +86,17 @@ class Records:
     def find(self, id_hash: str) -> AnyRow | None:
         with self._database.read() as db:
             return db.execute(BY_HASH, {"id_hash": id_hash}).first()
+
+    def changes(self, user_id: int) -> tuple[int, int, int]:
+        """Return numbers that are others whenever a session begins or ends.
+
+        The person's newest session that did not end, how many did not, and when the
+        last one did, in microseconds since the epoch.
+        """
+        with self._database.read() as db:
+            row = db.execute(CHANGES, {"user_id": user_id}).one()
+        last_end = row.last_end.timestamp() if row.last_end else 0
+        return row.latest, row.number, round(last_end * 1_000_000)
 
     def hash_of(self, session_id: int) -> str | None:
         """Return the hash of the ID that the session has now."""
@@ -121,50 +134,6 @@ class Records:
             return record.last_seen_at  # type: ignore[no-any-return]
         return now
 
-    def count_alive(self) -> int:
-        """Tell how many sessions there are, of everybody; serves others meanwhile."""
-        now = clock.now()
-        times = [
-            (SessionRecord.kept == kept)
-            & (SessionRecord.last_seen_at > now - each.idle)
-            for kept, each in self._timeouts.items()
-        ]
-        alive = (SessionRecord.ended_at.is_(None), SessionRecord.expires_at > now)
-        statement = select(func.count()).where(*alive, or_(*times))
-        with self._database.read() as db:
-            last = db.scalar(select(func.max(SessionRecord.id))) or 0
-        total = 0
-        for first in range(1, last + 1, COUNTED):
-            some = SessionRecord.id.between(first, first + COUNTED - 1)
-            with self._database.read() as db:
-                total += db.scalar(statement.where(some)) or 0
-            let_others_go()
-        return total
-
-    def count_unended(self) -> int:
-        statement = select(func.count()).where(SessionRecord.ended_at.is_(None))
-        with self._database.read() as db:
-            return db.scalar(statement) or 0
-
-    def unended(self) -> Iterator[list[str]]:
-        """Give the hashes of everybody's sessions that did not end, in steps."""
-        statement = (
-            select(SessionRecord.id, SessionRecord.id_hash)
-            .where(
-                SessionRecord.ended_at.is_(None), SessionRecord.id > bindparam("last")
-            )
-            .order_by(SessionRecord.id)
-            .limit(BATCH)
-        )
-        last = 0
-        while True:
-            with self._database.read() as db:
-                rows = db.execute(statement, {"last": last}).all()
-            if not rows:
-                return
-            yield [row.id_hash for row in rows]
-            last = rows[-1].id
-
     def rename(self, id_hash: str, /, **columns: Any) -> bool:
         """Change a session that is alive; tell whether it was."""
         with self._database.write() as db:
@@ -178,8 +147,8 @@ class Records:
             assert isinstance(changed, CursorResult)  # noqa: S101
             return bool(changed.rowcount)
 
-    def end(self, reason: str, *conditions: Any) -> list[str]:
-        """End up to BATCH of the sessions meant that are alive; return their hashes.
+    def end(self, reason: str, *conditions: Any) -> list[Ended]:
+        """End up to BATCH of the sessions meant that are alive; return those ended.
 
         One whose time was up already ends as timed out.
         """
@@ -192,10 +161,10 @@ class Records:
                 record.ended_at = self.over_at(record) if over else clock.now()
                 record.end_reason = "timed out" if over else reason
             db.flush()
-            return [record.id_hash for record in records]
+            return [Ended(record.id_hash, record.user_id) for record in records]
 
-    def make_room(self, user_id: int, most: int) -> list[str]:
-        """End the person's oldest sessions until one more fits; return their hashes."""
+    def make_room(self, user_id: int, most: int) -> list[Ended]:
+        """End the person's oldest sessions until one more fits; return those ended."""
         unended = OF_USER.where(SessionRecord.ended_at.is_(None)).order_by(desc("id"))
         with self._database.write() as db:
             rows = db.execute(unended, {"user_id": user_id}).all()

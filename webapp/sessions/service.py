@@ -9,17 +9,19 @@ import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
 from webapp import clock
-from webapp.database import AnyRow, Database
+from webapp.database import Database
 from webapp.errors import NotFound, SessionOver, StoreUnavailable
+from webapp.hub import Hub
 from webapp.sessions.copies import Copies, Copy, copy_of, lasting, merge
-from webapp.sessions.models import SessionRecord
-from webapp.sessions.records import BATCH, Records, Timeouts, hash_id
+from webapp.sessions.everybodys import BATCH
+from webapp.sessions.models import SessionRecord, Timeouts
+from webapp.sessions.records import Ended, Records, hash_id
 from webapp.stores import Store
 
 SAVE_ATTEMPTS = 100
@@ -61,8 +63,11 @@ class Started:
 class Sessions:
     """How long a browser stays logged in. Every verb is one transaction."""
 
-    def __init__(self, database: Database, store: Store, policy: Policy) -> None:
+    def __init__(
+        self, database: Database, store: Store, policy: Policy, hub: Hub
+    ) -> None:
         self._database = database
+        self._hub = hub
         self._copies = Copies(store)
         self._policy = policy
         # A copy in one process's memory is not deleted by another.
@@ -94,6 +99,7 @@ class Sessions:
             self._forget(self.records.make_room(user_id, self._policy.most))
             copy = copy_of(self.records.add(record), data)
             self._database.after_commit(lambda: self._add(copy))
+            self._database.after_commit(lambda: self._hub.tell([user_id]))
         return Started(session_id, copy, device)
 
     def resume(self, session_id: str) -> Copy | None:
@@ -103,6 +109,14 @@ class Sessions:
         if copy and self._is_trusted(copy):
             return copy
         return self._resume_from_record(id_hash, copy)
+
+    def look_at(self, session_id: str) -> Copy | None:
+        """As `resume`, of the record alone, and without noting that it is in use."""
+        id_hash = hash_id(session_id)
+        record = self.records.find(id_hash)
+        if record is None or record.ended_at or self.records.is_over(record):
+            return None
+        return copy_of(record, {}, id_hash)
 
     def save(self, copy: Copy, data: dict[str, Any]) -> None:
         """Keep what this request changed, beside what others changed meanwhile.
@@ -190,12 +204,6 @@ class Sessions:
         """End all sessions there are; tell how many."""
         return self._end(reason)
 
-    def of_user(
-        self, user_id: int, before: datetime | None = None
-    ) -> tuple[Sequence[AnyRow], Sequence[AnyRow]]:
-        """Return the person's sessions: those alive, and those over."""
-        return self.records.of_user(user_id, before)
-
     def purge(self, limit: int) -> int:
         """Forget up to `limit` sessions that were over long ago; tell how many."""
         return self.records.purge(limit)
@@ -204,18 +212,19 @@ class Sessions:
         ended = 0
         while True:
             with self._database.write():
-                hashes = self.records.end(reason, *conditions)
-                self._forget(hashes)
-            ended += len(hashes)
-            if len(hashes) < BATCH:
+                some = self.records.end(reason, *conditions)
+                self._forget(some)
+            ended += len(some)
+            if len(some) < BATCH:
                 return ended
 
-    def _forget(self, hashes: Sequence[str]) -> None:
+    def _forget(self, ended: Sequence[Ended]) -> None:
         """Delete the copies once what was done to their records is on the disk."""
 
         def delete() -> None:
-            for id_hash in hashes:
-                self._copies.delete(id_hash)
+            for each in ended:
+                self._copies.delete(each.id_hash)
+            self._hub.tell({each.user_id for each in ended})
 
         self._database.after_commit(delete)
 

@@ -110,7 +110,7 @@ def move_copies(
     """
     old, new = Copies(source), Copies(target)
     found = differing = 0
-    for hashes in records.unended():
+    for hashes in records.everybodys.unended():
         for id_hash in hashes:
             copy = old.read(id_hash, strict=True)
             if copy is None:

@@ -1,15 +1,12 @@
 // The editor of an entry where scripts run: JSON is checked while one types, what was
-// typed is kept as a draft of this tab, and leaving asks first.
+// typed is kept as a draft of this tab, leaving asks first, and what others do to the
+// entry meanwhile is told.
+
+import { make, one, read as readPage } from "./page.js";
 
 const form = document.querySelector("form:has(textarea[name=value])");
 const { value, secret, version } = form.elements;
 const fields = [...form.elements].filter((field) => field.name && field.type !== "hidden");
-
-function make(name, properties, ...children) {
-  const element = Object.assign(document.createElement(name), properties);
-  element.append(...children);
-  return element;
-}
 
 const read = (field) => (isTick(field) ? field.checked : field.value);
 const isTick = (field) => field.type === "checkbox" || field.type === "radio";
@@ -141,6 +138,35 @@ function offerDraft() {
   form.before(offer);
 }
 
+// --- What others do to the entry meanwhile; live.js hears of it ---
+
+let told;
+
+async function lookAgain() {
+  const answer = await fetch(form.dataset.entry);
+  const isGone = answer.status === 404;
+  if (!isGone && (!answer.ok || answer.redirected)) return;
+  const found = isGone ? "deleted" : one("[data-entry-version]", await readPage(answer)).dataset.entryVersion;
+  if (found === told || found === version.value) return;
+  told = found;
+  one(".notice.elsewhere")?.remove();
+  const words = isGone ? "This entry was deleted elsewhere. What you typed is still here, and saving keeps it anew."
+    : isUnsaved() ? "This entry was changed elsewhere. What you typed is still here, and saving shows you both."
+    : "This entry was changed elsewhere.";
+  const notice = make("div", { className: "notice split elsewhere" }, make("p", { textContent: words }));
+  notice.setAttribute("role", "status");
+  const link = { href: form.dataset.entry, className: "button quiet", textContent: "See what it is now" };
+  if (!isGone) notice.append(make("a", isUnsaved() ? { ...link, target: "_blank" } : { ...link, href: location.href }));
+  form.before(notice);
+}
+
+if (form.dataset.entry) {
+  document.addEventListener("live", ({ detail: { entries } }) => {
+    if (entries !== form.dataset.version) lookAgain();
+    form.dataset.version = entries;
+  });
+}
+
 // --- Leaving ---
 
 let isLeaving = false;
@@ -160,7 +186,7 @@ form.addEventListener("submit", (event) => {
   isLeaving = true;
 });
 addEventListener("beforeunload", (event) => {
-  if (isUnsaved() && !isLeaving) event.preventDefault();
+  if (isUnsaved() && !isLeaving && !("ended" in sessionStorage)) event.preventDefault();
 });
 addEventListener("pagehide", () => isLeaving || keepDraft());
 addEventListener("pageshow", () => (isLeaving = false));

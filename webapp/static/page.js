@@ -2,17 +2,17 @@
 // copying, the list that filters while one types, forms that wait for the network.
 // Without it every page works as well.
 
-const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-const one = (selector, within = document) => within.querySelector(selector);
-const root = one(".brand").href;
+export const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+export const one = (selector, within = document) => within.querySelector(selector);
+export const root = one(".brand").href;
 
-function make(name, properties, ...children) {
+export function make(name, properties, ...children) {
   const element = Object.assign(document.createElement(name), properties);
   element.append(...children);
   return element;
 }
 
-function makeButton(textContent, onclick) {
+export function makeButton(textContent, onclick) {
   return make("button", { type: "button", className: "quiet small", textContent, onclick });
 }
 
@@ -21,7 +21,7 @@ function makeButton(textContent, onclick) {
 const status = document.body.appendChild(make("p", { className: "said", role: "status" }));
 let silence;
 
-function say(words, { lasts = false, isSeen = true } = {}) {
+export function say(words, { lasts = false, isSeen = true } = {}) {
   status.textContent = words;
   status.classList.toggle("unseen", !isSeen);
   clearTimeout(silence);
@@ -40,7 +40,7 @@ const UNITS = [
   ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1],
 ];
 
-function showTimes(within = document) {
+export function showTimes(within = document) {
   for (const time of all("time[datetime]", within)) {
     const when = new Date(time.dateTime);
     if (isNaN(when)) continue;
@@ -64,9 +64,9 @@ const midnight = (when = Date.now()) => new Date(when).setHours(0, 0, 0, 0);
 
 // --- Copying; the clipboard is there on https and on this machine only ---
 
-function addCopyButtons() {
+function addCopyButtons(within = document) {
   if (!navigator.clipboard) return;
-  for (const value of all("pre.value")) {
+  for (const value of all("pre.value", within)) {
     const button = makeButton("Copy", async () => {
       try {
         await navigator.clipboard.writeText(value.textContent);
@@ -158,6 +158,22 @@ function addShortcuts() {
   if (location.hash === "#q") search();
 }
 
+// --- A part of the page is replaced by what the server says of it now ---
+
+export const read = async (answer) => new DOMParser().parseFromString(await answer.text(), "text/html");
+
+export function replaceBy(page, place) {
+  const found = document.adoptNode(page.getElementById(place.id));
+  showTimes(found);
+  const { activeElement } = document;
+  const nameOf = (link) => link.href ?? link.ariaLabel;
+  const focused = place.contains(activeElement) && nameOf(activeElement);
+  place.replaceChildren(...found.childNodes);
+  for (const [name, value] of Object.entries(found.dataset)) place.dataset[name] = value;
+  addCopyButtons(place);
+  if (focused) all("a, button", place).find((link) => nameOf(link) === focused)?.focus();
+}
+
 // --- The list filters while one types: at once what is there, then the server's answer ---
 
 function filterList() {
@@ -201,13 +217,9 @@ function filterList() {
       const answer = await fetch(address, { signal: asked.signal });
       // An error, or the page to log in on: what there is to see has a page of its own.
       if (!answer.ok || answer.redirected) return location.assign(address);
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const found = one("#results", page);
+      const page = await read(answer);
       shown = words;
-      showTimes(found);
-      const focused = place.contains(document.activeElement) && document.activeElement.href;
-      place.replaceChildren(...found.childNodes);
-      if (focused) all("a", place).find((link) => link.href === focused)?.focus();
+      replaceBy(page, place);
       document.title = page.title;
       history.replaceState(null, "", address);
       const count = all(".entries tbody tr", place).length;
@@ -261,7 +273,7 @@ async function isReachable() {
 
 // --- Drafts of editor.js: forgotten when saved, and when somebody logs out or leaves ---
 
-function forgetDrafts(isDone) {
+export function forgetDrafts(isDone) {
   for (const key of Object.keys(sessionStorage)) {
     if (key.startsWith("draft:") && isDone(JSON.parse(sessionStorage[key]))) sessionStorage.removeItem(key);
   }
@@ -291,6 +303,11 @@ addCopyButtons();
 if (one(".who")) {
   addShortcuts();
   followLogOut();
+}
+if (sessionStorage.ended) {
+  // live.js was shown the way to the log-in.
+  say(`Your session here is over: ${sessionStorage.ended}.`, { lasts: true });
+  sessionStorage.removeItem("ended");
 }
 if (one(".notice.saved")) forgetDrafts((draft) => draft.isSent);
 filterList();

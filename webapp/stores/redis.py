@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis
 from cachelib.redis_base import BaseRedisCache
@@ -26,6 +27,8 @@ UNTRUSTED = (
 # Of each Sentinel that was asked in vain: its host, its port, the kind of error.
 ASKED = re.compile(r"\bhost=([^,]*),port=(\d+).*?\)>\)>\)> - (?:\w+:)?(\w+)")
 RUN_ID = re.compile(r"run_id:(\w+)")
+# Seconds between two signs of life of a server that has nothing to tell.
+PING = 10.0
 
 
 class RedisStore(BaseRedisCache):
@@ -41,6 +44,8 @@ class RedisStore(BaseRedisCache):
         self.last_trouble = 0.0
         self._circuit = Circuit(self, "Redis", FAILURES, _is_away, _describe)
         self._run_id = ""
+        # Channels are the same in every database of a server.
+        self._news = f"holdfast:news:{urlsplit(url).path.rpartition('/')[2]}"
 
     @property
     def place(self) -> str:
@@ -104,6 +109,28 @@ class RedisStore(BaseRedisCache):
 
     def purge(self, limit: int) -> int:
         return 0
+
+    def tell(self, message: str) -> None:
+        with self._asking(), _unheard():
+            self._write_client.publish(self._news, message)
+
+    def hear(self) -> Iterator[str | None]:
+        with self._asking():
+            listener = self._read_client.pubsub()
+        # Its trouble is none of the values: the server may have cut it off alone.
+        with closing(listener), _unheard(FAILURES):
+            listener.subscribe(self._news)
+            is_silent = False
+            while True:
+                found = listener.get_message(timeout=PING)
+                if not found and is_silent:
+                    raise redis.TimeoutError("the server is silent")
+                if found:
+                    is_news = found["type"] == "message"
+                    yield str(found["data"], "utf-8", "replace") if is_news else None
+                else:
+                    listener.ping()
+                is_silent = not found
 
     def measure(self) -> Measure:
         # Somebody may have made a list of one, which has no such length.
@@ -175,6 +202,17 @@ class RedisStore(BaseRedisCache):
         with suppress(redis.ResponseError):
             found |= self._read_client.config_get("save")
         return found
+
+
+@contextmanager
+def _unheard(
+    failures: tuple[type[Exception], ...] = (redis.ResponseError,),
+) -> Iterator[None]:
+    """Say of which kind a failure is: values may be kept where no news are heard."""
+    try:
+        yield
+    except failures as error:
+        raise StoreUnavailable(f"Redis tells no news: {error}") from error
 
 
 def _is_away(error: Exception) -> bool:

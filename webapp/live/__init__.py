@@ -1,0 +1,1 @@
+"""What happens elsewhere, told to the pages that are open."""

@@ -1,0 +1,109 @@
+// An open page follows what happens elsewhere: lists and entries are shown as they are
+// now, a log-in of another browser is told, and a session that is over shows the log-in.
+// Only a page that is seen has a stream: a browser opens no more than six at once.
+
+import { all, forgetDrafts, make, makeButton, one, read, replaceBy, root } from "./page.js";
+
+// Of these ends the person knows, and what they typed is theirs.
+const KEEPS_DRAFTS = ["timed out", "replaced"];
+const otherTabs = new BroadcastChannel("ended");
+let stream, again, last = "", session, isFailing = false;
+
+function open() {
+  clearTimeout(again);
+  if (stream || document.hidden) return;
+  stream = new EventSource(`${root}live?after=${last}`);
+  stream.addEventListener("state", onState);
+  stream.addEventListener("log-in", ({ data }) => tellLogIn(JSON.parse(data)));
+  stream.addEventListener("ended", ({ data }) => onEnded(JSON.parse(data)));
+  stream.addEventListener("error", () => {
+    // By itself a browser comes again only where it was cut off, not where it was refused.
+    if (stream?.readyState !== EventSource.CLOSED) return;
+    close();
+    again = setTimeout(open, 15000);
+  });
+}
+
+function close() {
+  stream?.close();
+  stream = undefined;
+}
+
+function onState({ data, lastEventId }) {
+  const state = JSON.parse(data);
+  last = lastEventId;
+  session = state.session;
+  document.dispatchEvent(new CustomEvent("live", { detail: state }));
+  if (all("[data-live]").some((place) => place.dataset.version !== state[place.dataset.live])) refresh();
+}
+
+// --- What is shown is fetched anew, one time after the other ---
+
+let refreshing, isStale = false;
+
+async function refresh() {
+  isStale = true;
+  if (refreshing) return;
+  refreshing = true;
+  while (isStale) {
+    isStale = false;
+    await fetchAnew().catch(() => {});  // The next state is as good.
+  }
+  refreshing = false;
+}
+
+async function fetchAnew() {
+  const address = location.href;
+  const answer = await fetch(address);
+  if (answer.redirected || address !== location.href) return;
+  if (answer.status === 404) return location.reload();
+  if (!answer.ok) return;
+  const page = await read(answer);
+  for (const place of all("[data-live]")) if (page.getElementById(place.id)) replaceBy(page, place);
+}
+
+// --- Another browser has logged in ---
+
+function tellLogIn({ id, device, address, at }) {
+  // Another tab may have been told that it was them.
+  if (id <= Number(localStorage.knownLogIn ?? 0) || one(`#log-in-${id}`)) return;
+  const time = make("time", { dateTime: at, textContent: "just now" });
+  const words = make("p", {}, make("strong", { textContent: device }), ` (${address}) logged in to your account `, time, ". Not you?");
+  const mine = makeButton("It was me", () => {
+    localStorage.knownLogIn = Math.max(id, Number(localStorage.knownLogIn ?? 0));
+    notice.remove();
+  });
+  const end = make("form", { method: "post", action: `${root}sessions/${id}/end` },
+    one("[name=form_token]").cloneNode(), make("button", { textContent: "End it" }));
+  const notice = make("div", { id: `log-in-${id}`, className: "notice split" }, words, make("div", { className: "actions" }, end, mine));
+  notice.setAttribute("role", "status");
+  all(".notice[id^=log-in-]")[2]?.remove();
+  one("main").prepend(notice);
+}
+
+addEventListener("storage", ({ key, newValue }) => {
+  if (key !== "knownLogIn") return;
+  for (const notice of all("[id^=log-in-]")) if (Number(notice.id.slice(7)) <= Number(newValue)) notice.remove();
+});
+
+// --- The session is over ---
+
+function onEnded(end) {
+  otherTabs.postMessage(end);
+  leave(end.reason);
+}
+
+function leave(reason) {
+  close();
+  if (!KEEPS_DRAFTS.includes(reason)) {
+    document.documentElement.dataset.over = "yes";
+    forgetDrafts(() => true);
+  }
+  sessionStorage.ended = reason || "log in again";
+  location.replace(`${root}login?next=${encodeURIComponent(location.pathname + location.search)}`);
+}
+
+otherTabs.addEventListener("message", ({ data }) => data.session === session && leave(data.reason));
+document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+addEventListener("pagehide", close);
+addEventListener("pageshow", () => (again = setTimeout(open, 1000)));
