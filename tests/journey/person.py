@@ -29,6 +29,13 @@ PATIENCE = 10
 # What Chromium says in its console of each page that has a status of 400 and more.
 REFUSED = "Failed to load resource: the server responded with a status of"
 ABORTED = "net::ERR_ABORTED"
+# While a server is started anew, pages that are open ask for news in vain.
+AWAY = (
+    *("net::ERR_CONNECTION_REFUSED", "net::ERR_CONNECTION_RESET"),
+    *("net::ERR_INCOMPLETE_CHUNKED_ENCODING", "net::ERR_EMPTY_RESPONSE"),
+)
+# How a page that is open asks for them.
+FOLLOWING = ("eventsource", "fetch")
 
 
 class Watch:
@@ -51,14 +58,18 @@ class Watch:
 
     def _hear(self, message: ConsoleMessage) -> None:
         # What was refused is looked at as an answer, which tells a page from its parts.
-        if message.type in ("error", "warning") and REFUSED not in message.text:
+        is_bad = message.type in ("error", "warning")
+        is_known = message.text.endswith(AWAY) or REFUSED in message.text
+        if is_bad and not is_known:
             self.complaints.append(message.text)
 
     def _take(self, download: Download) -> None:
         self.downloads.append(download)
 
     def _note_failure(self, request: Request) -> None:
-        if request.failure != ABORTED:
+        if request.failure in AWAY and request.resource_type in FOLLOWING:
+            pass
+        elif request.failure != ABORTED:
             self.complaints.append(f"{request.url}: {request.failure}")
         elif request.is_navigation_request():
             self._aborted[request.url] += 1
@@ -66,6 +77,10 @@ class Watch:
 
     def _look(self, answer: Response) -> None:
         is_page = answer.request.is_navigation_request()
+        # The page of an entry asks whether it is still there.
+        is_gone = answer.status == HTTPStatus.NOT_FOUND and "/entries/" in answer.url
+        if is_gone and answer.request.resource_type == "fetch":
+            return
         if answer.status >= HTTPStatus.BAD_REQUEST and not is_page:
             self.complaints.append(f"{answer.url}: {answer.status}")
 
@@ -118,6 +133,7 @@ class Person:
     ) -> Self:
         """Wait for the page with this heading and these texts, with nothing wrong."""
         expect(self.page.locator("h1")).to_have_text(heading)
+        self.page.wait_for_load_state("domcontentloaded")
         for text in texts:
             expect(self.page.locator("body")).to_contain_text(text)
         self._wait_for(status)

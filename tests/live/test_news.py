@@ -150,28 +150,18 @@ def test_a_session_that_was_ended_is_told_so_with_the_reason(
     phone = log_in_by_phone(app, "alice")
     session = state(phone)["data"]["session"]
     alice.open("/sessions").send(action=f"/sessions/{session}/end")
-    copy_of_its_cookie = events(phone)
-    assert copy_of_its_cookie == [
-        {"event": "ended", "data": {"session": 0, "reason": ""}}
-    ]
-
-
-def test_a_stream_that_is_open_tells_why_the_session_ended(
-    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The session ends between the request, which still had it, and the look."""
-    phone = log_in_by_phone(app, "alice")
-    session = state(phone)["data"]["session"]
-    look = Live.look
-
-    def end_before(live: Live, *given: Any) -> Any:
-        alice.open("/sessions").send(action="/sessions/end-others")
-        return look(live, *given)
-
-    monkeypatch.setattr(Live, "look", end_before)
     reason = "ended from another session"
     assert events(phone) == [
         {"event": "ended", "data": {"session": session, "reason": reason}}
+    ]
+    assert not phone.open("/entries").is_logged_in
+
+
+def test_a_session_that_timed_out_says_so(alice: Browser, time: Any) -> None:
+    session = state(alice)["data"]["session"]
+    time.shift(3 * HOUR)
+    assert events(alice) == [
+        {"event": "ended", "data": {"session": session, "reason": "timed out"}}
     ]
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, current_app, request
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,7 +16,8 @@ from webapp.live.service import Known, Live, News
 from webapp.pace import is_one_thread
 from webapp.sessions.copies import Copy
 from webapp.sessions.devices import describe_device
-from webapp.sessions.guard import public, session
+from webapp.sessions.guard import public
+from webapp.sessions.interface import SessionInterface
 
 blueprint = Blueprint("live", __name__)
 
@@ -39,7 +40,8 @@ def init_live(app: Flask, live: Live, hub: Hub) -> None:
 @public
 def news() -> Response:
     """Follow the person's news; a visitor is told that no session is left."""
-    copy = session.copy_at_open
+    interface = cast(SessionInterface, current_app.session_interface)
+    copy = interface.look_at(current_app, request)
     # A page that was hidden begins anew, and says itself what a browser would.
     last = request.headers.get("Last-Event-ID") or request.args.get("after", "")
     follow = current_app.extensions["live"]

@@ -1,7 +1,8 @@
 """Flask's `session` over records and copies: the one subclass of Flask-Session's.
 
 A session begins at log-in, never before: for a visitor `session` is empty and writing
-to it is an error. Static files and health URLs open none.
+to it is an error. Static files and health URLs open none, nor does a page that is left
+open and asks by itself.
 """
 
 import copy as copying
@@ -20,9 +21,7 @@ from webapp.sessions.service import Sessions, Started
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 # As long as the record by which the browser is known, and the history after it.
 DEVICE_LIFETIME = 120 * 24 * 3600
-# Where a page that is left open asks by itself; nobody uses the session by that.
-LIVE = "/live"
-WITHOUT_SESSION = ("/static/", "/healthz", "/readyz", "/metrics")
+WITHOUT_SESSION = ("/static/", "/healthz", "/readyz", "/metrics", "/live")
 
 
 class Session(ServerSideSession):  # type: ignore[misc]
@@ -92,24 +91,28 @@ class SessionInterface(ServerSideSessionInterface):  # type: ignore[misc]
     def open_session(self, app: Flask, request: Request) -> Session:
         if bearer_token() is not None:
             return Session()
-        # request.cookies would first make a list of all headers.
-        cookies = parse_cookie(request.environ.get("HTTP_COOKIE"))
-        session_id = cookies.get(self.get_cookie_name(app), "")
-        if not SESSION_ID.fullmatch(session_id):
-            return Session()
-        if request.path.startswith(WITHOUT_SESSION):
+        session_id = self._session_id(app, request)
+        if not session_id or request.path.startswith(WITHOUT_SESSION):
             return Session()
         try:
-            if request.path == LIVE:
-                copy = self.sessions.look_at(session_id)
-            else:
-                copy = self._retrieve_session_data(session_id)
+            copy = self._retrieve_session_data(session_id)
         except SQLAlchemyError as error:
             # Raised by the guard, where Flask can answer it with a page.
             session = Session()
             session.failure = error
             return session
         return Session(session_id, copy) if copy else Session()
+
+    def look_at(self, app: Flask, request: Request) -> Copy | None:
+        """Return the session of the request, over or not, as nobody's use of it."""
+        session_id = self._session_id(app, request)
+        return self.sessions.look_at(session_id) if session_id else None
+
+    def _session_id(self, app: Flask, request: Request) -> str:
+        # request.cookies would first make a list of all headers.
+        cookies = parse_cookie(request.environ.get("HTTP_COOKIE"))
+        session_id = cookies.get(self.get_cookie_name(app), "")
+        return session_id if SESSION_ID.fullmatch(session_id) else ""
 
     def save_session(
         self, app: Flask, session: ServerSideSession, response: Response

@@ -111,12 +111,13 @@ class Sessions:
         return self._resume_from_record(id_hash, copy)
 
     def look_at(self, session_id: str) -> Copy | None:
-        """As `resume`, of the record alone, and without noting that it is in use."""
+        """Return what the record has, also of a session that is over.
+
+        Unlike `resume` it does not note that the session is in use.
+        """
         id_hash = hash_id(session_id)
         record = self.records.find(id_hash)
-        if record is None or record.ended_at or self.records.is_over(record):
-            return None
-        return copy_of(record, {}, id_hash)
+        return copy_of(record, {}, id_hash) if record else None
 
     def save(self, copy: Copy, data: dict[str, Any]) -> None:
         """Keep what this request changed, beside what others changed meanwhile.

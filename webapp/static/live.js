@@ -99,7 +99,7 @@ function leave(reason) {
     document.documentElement.dataset.over = "yes";
     forgetDrafts(() => true);
   }
-  sessionStorage.ended = reason || "log in again";
+  sessionStorage.ended = reason || "it is not known here";
   location.replace(`${root}login?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 
