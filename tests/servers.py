@@ -168,6 +168,20 @@ class Gunicorn(Process):
             return connection.getresponse().status == 200
         return False
 
+    def flask(self, *words: str, status: int = 0) -> str:
+        """Run a command as the operator does beside it; return what it says."""
+        command = [str(Path(sys.executable).parent / "flask"), *words]
+        result = subprocess.run(  # noqa: S603
+            command,
+            cwd=ROOT,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == status, result.stdout + result.stderr
+        return result.stdout + result.stderr
+
     def client(self, **options: Any) -> httpx.Client:
         """Connect like one more browser; close() closes it."""
         client = httpx.Client(base_url=self.url, timeout=10, **options)

@@ -113,7 +113,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         Readiness(database, session_store, cache_store),
         Exposition(settings.metrics_token, sessions.records.everybodys.count_alive),
     )
-    init_live(app, Live(database, sessions.records, entries), hub)
+    init_live(app, Live(database, sessions.records), hub)
     init_holding(app)
     return app
 

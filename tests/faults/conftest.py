@@ -1,5 +1,6 @@
 """The sites that the fault tests share: files and Redis, one process and two."""
 
+import resource
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -93,3 +94,12 @@ def processes(request: pytest.FixtureRequest) -> int:
 def site(request: pytest.FixtureRequest, site_of: SiteOf, processes: int) -> Site:
     """Files and Redis, one process and two in turn."""
     return site_of(request.param, processes)
+
+
+@pytest.fixture
+def files_enough() -> Iterator[None]:
+    """Let this process have thousands of connections."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, before[1]), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -3,8 +3,6 @@
 import hashlib
 import re
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections import defaultdict
 from contextlib import closing
@@ -15,26 +13,11 @@ import pytest
 
 from tests.faults.people import Tab, new_name
 from tests.faults.test_kill import WRITERS, Writer
-from tests.servers import ROOT, Gunicorn
+from tests.servers import Gunicorn
 
 Rows = dict[str, list[Any]]
 
 pytestmark = pytest.mark.fault("R21")
-
-
-def flask(server: Gunicorn, *words: str, status: int = 0) -> str:
-    """Run a command as the operator does, beside the server."""
-    command = [str(Path(sys.executable).parent / "flask"), *words]
-    result = subprocess.run(  # noqa: S603
-        command,
-        cwd=ROOT,
-        env=server.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == status, result.stdout + result.stderr
-    return result.stdout + result.stderr
 
 
 def rows_of_each_person(server: Gunicorn) -> Rows:
@@ -72,7 +55,7 @@ def test_a_backup_under_load_has_all_that_was_answered_before_it(
     before = rows_of_each_person(server)
     answered = {writer.name: list(writer.kept) for writer in writers}
     backup = tmp_path / "backup.zip"
-    flask(server, "state", "backup", str(backup))
+    server.flask("state", "backup", str(backup))
     server.kill()
     for thread in threads:
         thread.join()
@@ -80,7 +63,7 @@ def test_a_backup_under_load_has_all_that_was_answered_before_it(
     (tmp_path / "new").mkdir()
     new = Gunicorn(tmp_path / "new")
     try:
-        flask(new, "state", "restore", str(backup))
+        new.flask("state", "restore", str(backup))
         _check_what_is_there(new, writers, answered, before)
         assert not Tab(new, ended.cookie).is_logged_in()
     finally:
@@ -114,26 +97,26 @@ def test_restore_makes_a_server_start_that_its_damaged_database_had_stopped(
     tab = Tab(server).sign_up(name)
     tab.keep("note", "safe")
     backup = tmp_path / "backup.zip"
-    flask(server, "state", "backup", str(backup))
-    said = flask(server, "state", "restore", str(backup), "--force", status=1)
+    server.flask("state", "backup", str(backup))
+    said = server.flask("state", "restore", str(backup), "--force", status=1)
     assert "Stop the application" in said
     server.kill()
     file = Path(server.settings["DATA_DIR"]) / "holdfast.db"
     file.write_bytes(b"garbage" * 1000)
-    assert "flask state restore" in flask(server, "user", "list", status=3)
-    assert "--force" in flask(server, "state", "restore", str(backup), status=1)
-    flask(server, "state", "restore", str(backup), "--force")
+    assert "flask state restore" in server.flask("user", "list", status=3)
+    assert "--force" in server.flask("state", "restore", str(backup), status=1)
+    server.flask("state", "restore", str(backup), "--force")
     server.start()
     assert "safe" in tab.get("/entries/note").text
 
 
 def test_the_proof_says_what_each_place_keeps(server: Gunicorn) -> None:
-    said = flask(server, "state", "prove")
+    said = server.flask("state", "prove")
     assert said.count("yes  ") == 4
     server.settings |= {"SESSION_URL": "memory://", "CACHE_URL": "memory://"}
-    said = flask(server, "state", "prove")
+    said = server.flask("state", "prove")
     assert "yes  the browser is still logged in" in said
     assert "NO   the session's copy is there (the memory of the process)" in said
     assert "NO   cached values are there (the memory of the process)" in said
-    assert flask(server, "user", "list") == "0 accounts.\n"
-    assert re.search(r"users .* proven +proven ", flask(server, "state"))
+    assert server.flask("user", "list") == "0 accounts.\n"
+    assert re.search(r"users .* proven +proven ", server.flask("state"))

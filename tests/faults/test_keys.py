@@ -1,8 +1,5 @@
 """A key was changed, lost, or is none: nobody is logged out, the rest works."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from tests.faults.people import Tab
-from tests.servers import ROOT, Gunicorn
+from tests.servers import Gunicorn
 
 pytestmark = pytest.mark.fault("R20")
 
@@ -52,15 +49,7 @@ class Cast:
 
     def rotate(self) -> str:
         """Run the command as the operator does, beside the server."""
-        done = subprocess.run(  # noqa: S603
-            [str(Path(sys.executable).parent / "flask"), "state", "rotate-keys"],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"]} | self.server.settings,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout
+        return self.server.flask("state", "rotate-keys")
 
     def everything(self) -> bytes:
         """Return the log and every file: database, its log, copies, cached values."""

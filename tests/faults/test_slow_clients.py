@@ -1,20 +1,18 @@
 """Clients that send or read slowly, or without an end: nobody else feels them."""
 
-import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import count, cycle
-from pathlib import Path
 from socket import socket
 
 import pytest
 
 from config.worker import RECEIVE_WITHIN, SEND_WITHIN
 from tests.faults.people import Tab, Timed, new_name, percentile, wait_until
-from tests.faults.wire import compose, connect, exchange
+from tests.faults.wire import compose, connect, connections, exchange
 from tests.servers import Gunicorn
 from webapp.sessions.large import AT_ONCE
 
@@ -80,15 +78,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(("kinds", "each"), cases.values(), ids=cases)
 
 
-@pytest.fixture
-def files_enough() -> Iterator[None]:
-    """Let this process have thousands of connections."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, before[1]), before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
 class Crowd:
     """Slow clients of some kinds. None is ever given up by itself."""
 
@@ -124,16 +113,6 @@ class Crowd:
                         line.recv(kind.reads)
 
 
-def _connections(server: Gunicorn) -> int:
-    """Count what the server has open, its listening socket and stores among it."""
-    sockets = 0
-    for number in server.processes():
-        for link in Path(f"/proc/{number}/fd").iterdir():
-            with suppress(FileNotFoundError):  # Closed since it was listed.
-                sockets += str(link.readlink()).startswith("socket:")
-    return sockets
-
-
 def test_slow_clients_are_not_felt_and_are_cut_off(
     server: Gunicorn, files_enough: None, kinds: list[str], each: int, record_property
 ) -> None:
@@ -142,12 +121,12 @@ def test_slow_clients_are_not_felt_and_are_cut_off(
         _with_large_entry(server) for _ in range(each * len(kinds) // AT_ONCE + 1)
     ]
     actions = _others(server)
-    own, resident, most = _connections(server) + OTHERS, server.resident(), 0
+    own, resident, most = connections(server) + OTHERS, server.resident(), 0
 
     def are_cut_off() -> bool:
         nonlocal most
         most = max(most, server.resident())
-        return _connections(server) <= own
+        return connections(server) <= own
 
     crowd = Crowd(server, [_cookie(owner) for owner in owners])
     with Timed(*actions, pause=0.02) as timed:

@@ -5,6 +5,7 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.servers import Gunicorn
 
@@ -59,3 +60,13 @@ def compose(
         length,
         body,
     )
+
+
+def connections(server: Gunicorn) -> int:
+    """Count what the server has open, its listening socket and stores among it."""
+    sockets = 0
+    for number in server.processes():
+        for link in Path(f"/proc/{number}/fd").iterdir():
+            with suppress(FileNotFoundError):  # Closed since it was listed.
+                sockets += str(link.readlink()).startswith("socket:")
+    return sockets

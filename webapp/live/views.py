@@ -1,6 +1,7 @@
 """News of the person as Server-Sent Events, for the pages that are open."""
 
 import json
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -24,11 +25,13 @@ blueprint = Blueprint("live", __name__)
 # Seconds after which a page that hears nothing looks by itself, and is told so: routers
 # cut what is silent for 55.
 HEARTBEAT = 15.0
+# Up to so many hundredths less, so that not all come at the same moment after a start.
+JITTER = 30
 # Seconds between two pieces of news; an import makes some each 20 ms.
 GAP = 0.5
 # Seconds after which a browser comes again: when it was cut off, and where it cannot
 # wait here.
-SOON, LATER = 3, 15
+SOON, LATER = 4.0, 20.0
 
 
 def init_live(app: Flask, live: Live, hub: Hub) -> None:
@@ -77,7 +80,7 @@ def _wait(waiter: Waiter, found: News, *, pauses: bool) -> Iterator[str]:
     if pauses:
         time.sleep(GAP)
     left = (found.until - clock.now()).total_seconds()
-    if not waiter.wait(min(HEARTBEAT, max(0.0, left))):
+    if not waiter.wait(min(_about(HEARTBEAT), max(0.0, left))):
         yield ":\n\n"
 
 
@@ -107,5 +110,9 @@ def _event(name: str, data: dict[str, Any]) -> str:
     return f"event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
-def _retry(seconds: int) -> str:
-    return f"retry: {seconds * 1000}\n\n"
+def _retry(seconds: float) -> str:
+    return f"retry: {round(_about(seconds) * 1000)}\n\n"
+
+
+def _about(seconds: float) -> float:
+    return seconds * (1 - secrets.randbelow(JITTER) / 100)

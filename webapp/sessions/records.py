@@ -38,12 +38,17 @@ BY_HASH = select(
     SessionRecord.kept,
 ).where(SessionRecord.id_hash == bindparam("id_hash"))
 MINE = SessionRecord.user_id == bindparam("user_id")
-LAST_END = select(func.max(SessionRecord.ended_at)).where(MINE)
-CHANGES = select(
-    func.coalesce(func.max(SessionRecord.id), 0).label("latest"),
-    func.count().label("number"),
-    LAST_END.scalar_subquery().label("last_end"),
-).where(MINE, SessionRecord.ended_at.is_(None))
+UNENDED = (MINE, SessionRecord.ended_at.is_(None))
+# Others whenever one of the person's sessions begins or ends: the newest that did not
+# end, how many did not, and when the last one did.
+CHANGES = (
+    select(func.max(SessionRecord.id))
+    .where(*UNENDED)
+    .scalar_subquery()
+    .label("newest"),
+    select(func.count()).where(*UNENDED).scalar_subquery().label("unended"),
+    select(func.max(SessionRecord.ended_at)).where(MINE).scalar_subquery().label("end"),
+)
 OF_USER = select(*SessionRecord.__table__.c).where(MINE)
 
 log = logging.getLogger(__name__)
@@ -87,16 +92,10 @@ class Records:
         with self._database.read() as db:
             return db.execute(BY_HASH, {"id_hash": id_hash}).first()
 
-    def changes(self, user_id: int) -> tuple[int, int, int]:
-        """Return numbers that are others whenever a session begins or ends.
-
-        The person's newest session that did not end, how many did not, and when the
-        last one did, in microseconds since the epoch.
-        """
+    def version(self, user_id: int) -> str:
+        """Return what changes whenever one of the person's sessions begins or ends."""
         with self._database.read() as db:
-            row = db.execute(CHANGES, {"user_id": user_id}).one()
-        last_end = row.last_end.timestamp() if row.last_end else 0
-        return row.latest, row.number, round(last_end * 1_000_000)
+            return version_of(db.execute(select(*CHANGES), {"user_id": user_id}).one())
 
     def hash_of(self, session_id: int) -> str | None:
         """Return the hash of the ID that the session has now."""
@@ -253,3 +252,9 @@ class Records:
             "address": row.address,
             "user_agent": row.user_agent,
         }
+
+
+def version_of(row: AnyRow) -> str:
+    """Write the CHANGES of a row."""
+    end = round(row.end.timestamp() * 1_000_000) if row.end else 0
+    return f"{row.newest or 0}-{row.unended}-{end}"

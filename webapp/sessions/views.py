@@ -35,12 +35,12 @@ def init_sessions(app: Flask, sessions: Sessions) -> None:
 @compressed
 def index() -> str:
     copy, sessions = current_copy(), current_sessions()
-    version = sessions.records.changes(copy.user_id)
+    version = sessions.records.version(copy.user_id)
     alive, over = sessions.records.of_user(copy.user_id, earlier_than())
     over_at = sessions.records.over_at
     return render_template(
         "sessions/list.html",
-        version="-".join(map(str, version)),
+        version=version,
         this_id=copy.record_id,
         alive=alive,
         over=over,
