@@ -3,6 +3,7 @@
 import json
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.faults.people import Tab, Timed, new_name, percentile, wait_until
 from tests.faults.site import Site
 from tests.faults.wire import compose, connect, connections
+from tests.proxies import Nginx
 from tests.servers import Gunicorn
 from webapp.hub import MOST_OF_ONE
 from webapp.live.views import HEARTBEAT
@@ -27,7 +29,6 @@ class Page:
     """An open page that listens; gives what it is told, as it comes."""
 
     def __init__(self, tab: Tab, after: str = "") -> None:
-        assert isinstance(tab.server, Gunicorn)
         self._line = connect(tab.server)
         cookie = f"Cookie: session={tab.cookie}\r\n".encode()
         ask = compose(b"GET", f"/live?after={after}".encode(), cookie)
@@ -92,6 +93,20 @@ def test_what_happens_elsewhere_is_heard(site: Site) -> None:
             event, end = of_other.hear(soon)
             assert (event, end["reason"]) == ("ended", "ended from another session")
             assert of_other.is_over(AT_ONCE)
+
+
+def test_a_proxy_passes_it_on_at_once(server: Gunicorn, tmp_path: Path) -> None:
+    server.start()
+    proxy = Nginx(tmp_path, [f"127.0.0.1:{server.port}"])
+    proxy.start()
+    try:
+        tab = Tab(proxy).sign_up("alice")
+        with Page(tab) as page:
+            assert page.hear(AT_ONCE)[0] == "state"
+            tab.keep("a note")
+            assert page.hear(AT_ONCE)[1]["entries"] == "1"
+    finally:
+        proxy.kill()
 
 
 def test_nothing_is_lost_between_two_connections(site: Site) -> None:

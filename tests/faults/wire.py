@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import Gunicorn
+from tests.servers import Gunicorn, Process
 
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 
@@ -25,7 +25,7 @@ class Reply:
         return int(found[1]) if found else 0
 
 
-def connect(server: Gunicorn, receive_buffer: int = 0) -> socket.socket:
+def connect(server: Process, receive_buffer: int = 0) -> socket.socket:
     """Open a connection; with a small receive buffer it soon stops taking answers."""
     line = socket.socket()
     if receive_buffer:
