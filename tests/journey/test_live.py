@@ -102,6 +102,7 @@ def test_a_log_in_elsewhere_is_told_and_can_be_ended_at_once(
         notice = each.page.locator(".notice", has_text="Not you?")
         expect(notice).to_contain_text("Chrome on Android")
     laptop.press("End it").arrives(SESSIONS, "That session is over")
+    expect(tab.page.get_by_text("Not you?")).to_have_count(0)
     phone.arrives("Log in", "ended from another session")
 
 

@@ -117,7 +117,11 @@ def test_a_log_in_elsewhere_is_told_to_those_before_it_alone(
         "address": "203.0.113.9",
     }
     assert changed["event"] == "state"
+    assert changed["data"]["newer"] == [log_in["data"]["id"]]
     assert events(alice, changed["id"]) == []
+    phone.log_out()
+    assert state(alice, changed["id"])["data"]["newer"] == []
+    phone.log_in()
     assert [event["event"] for event in events(phone)] == ["state"]
     assert [event["event"] for event in events(bob)] == ["state"]
 

@@ -1,7 +1,6 @@
 """What is new of a person since a page was made or last told."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
@@ -30,7 +29,7 @@ NOW = select(
     VERSION.scalar_subquery().label("entries"),
     *CHANGES,
 ).where(SessionRecord.id == bindparam("id"))
-LOG_INS = (
+NEWER = (
     select(
         SessionRecord.id,
         SessionRecord.created_at,
@@ -41,7 +40,7 @@ LOG_INS = (
         SessionRecord.ended_at,
         SessionRecord.kept,
     )
-    .where(*UNENDED, SessionRecord.id > bindparam("last"))
+    .where(*UNENDED, SessionRecord.id > bindparam("id"))
     .order_by(SessionRecord.id)
 )
 
@@ -76,9 +75,15 @@ class Ended:
 
 @dataclass(frozen=True)
 class News:
-    """What is known now, who has logged in since, and until when the session lasts."""
+    """What is known now, and until when the session lasts if nobody uses it.
+
+    `newer` are the person's sessions that are newer than this one and alive, and
+    `log_ins` those of them that the page has not been told of; empty where no session
+    began or ended.
+    """
 
     known: Known
+    newer: list[AnyRow]
     log_ins: list[AnyRow]
     until: datetime
 
@@ -98,16 +103,15 @@ class Live:
             if now is None or self._records.is_over(now):
                 return Ended(now.end_reason or "timed out" if now else "deleted")
             known = Known(now.entries or 0, version_of(now), now.newest)
-            last = max(copy.record_id, before.newest if before else 0)
-            is_newer = known.newest > last
-            log_ins = db.execute(LOG_INS, given | {"last": last}) if is_newer else ()
-            fresh = self._fresh(log_ins, before)
-        return News(known, fresh, self._records.over_at(now))
+            is_same = before is not None and before.sessions == known.sessions
+            rows = () if is_same else db.execute(NEWER, given).all()
+        newer = [row for row in rows if not self._records.is_over(row)]
+        until = self._records.over_at(now)
+        return News(known, newer, _not_told(newer, before), until)
 
-    def _fresh(self, rows: Iterable[AnyRow], before: Known | None) -> list[AnyRow]:
-        since = clock.now() - JUST_NOW
-        return [
-            row
-            for row in rows
-            if (before or row.created_at > since) and not self._records.is_over(row)
-        ]
+
+def _not_told(newer: list[AnyRow], before: Known | None) -> list[AnyRow]:
+    if before:
+        return [row for row in newer if row.id > before.newest]
+    since = clock.now() - JUST_NOW
+    return [row for row in newer if row.created_at > since]

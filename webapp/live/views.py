@@ -98,6 +98,7 @@ def _tell(copy: Copy, found: News, before: Known | None) -> Iterator[str]:
             "session": copy.record_id,
             "entries": str(found.known.entries),
             "sessions": found.known.sessions,
+            "newer": [row.id for row in found.newer],
         }
         yield f"id: {found.known}\n{_event('state', state)}"
 

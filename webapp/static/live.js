@@ -7,7 +7,7 @@ import { all, forgetDrafts, make, makeButton, one, read, replaceBy, root } from 
 // Of these ends the person knows, and what they typed is theirs.
 const KEEPS_DRAFTS = ["timed out", "replaced"];
 const otherTabs = new BroadcastChannel("ended");
-let stream, again, last = "", session, isFailing = false;
+let stream, again, last = "", session, sessions;
 
 function open() {
   clearTimeout(again);
@@ -33,6 +33,8 @@ function onState({ data, lastEventId }) {
   const state = JSON.parse(data);
   last = lastEventId;
   session = state.session;
+  if (state.sessions !== sessions) forgetLogIns((id) => !state.newer.includes(id));
+  sessions = state.sessions;
   document.dispatchEvent(new CustomEvent("live", { detail: state }));
   if (all("[data-live]").some((place) => place.dataset.version !== state[place.dataset.live])) refresh();
 }
@@ -81,9 +83,12 @@ function tellLogIn({ id, device, address, at }) {
   one("main").prepend(notice);
 }
 
+function forgetLogIns(isPast) {
+  for (const notice of all("[id^=log-in-]")) if (isPast(Number(notice.id.slice(7)))) notice.remove();
+}
+
 addEventListener("storage", ({ key, newValue }) => {
-  if (key !== "knownLogIn") return;
-  for (const notice of all("[id^=log-in-]")) if (Number(notice.id.slice(7)) <= Number(newValue)) notice.remove();
+  if (key === "knownLogIn") forgetLogIns((id) => id <= Number(newValue));
 });
 
 // --- The session is over ---
