@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
+from webapp import metrics
 from webapp.errors import StoreUnavailable
 
 # Seconds between two tries to hear other processes again.
@@ -93,9 +94,11 @@ class Hub:
             oldest.dismiss()
         waiter = Waiter()
         waiting.append(waiter)
+        metrics.OPEN_PAGES.inc()
         try:
             yield waiter
         finally:
+            metrics.OPEN_PAGES.dec()
             waiting.remove(waiter)
             if not waiting:
                 del self._waiting[user_id]

@@ -25,6 +25,11 @@ BREACH_CHECKS = Counter(
     "New passwords looked for in data breaches: breached, clean, unavailable.",
     ["result"],
 )
+OPEN_PAGES = Gauge(
+    "holdfast_open_pages",
+    "Pages that are open and wait for news.",
+    multiprocess_mode="livesum",
+)
 HASHES = Gauge(
     "holdfast_hashes_waiting",
     "Passwords that wait to be hashed, the one in hand included.",

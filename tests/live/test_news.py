@@ -199,6 +199,32 @@ def test_whoever_uses_a_session_is_seen_beside_a_page_that_is_left_open(
         assert alice.open("/entries").is_logged_in
 
 
+def test_a_part_that_is_fetched_anew_is_no_use_of_the_session(
+    alice: Browser, time: Any
+) -> None:
+    for _ in range(7):
+        time.shift(15 * MINUTE)
+        answer = alice.client.get("/entries", headers={"X-Refresh": "1"})
+        assert answer.status_code == 200
+    time.shift(15 * MINUTE)
+    assert alice.client.get("/entries", headers={"X-Refresh": "1"}).status_code == 303
+
+
+def test_a_part_that_is_fetched_anew_takes_no_notice_from_another_tab(
+    alice: Browser,
+) -> None:
+    """Who saves in one tab is told so there, whichever asks first."""
+    form = alice.open("/entries/new")._form("", {"key": "", "value": ""})
+    fields = dict(form.form_values()) | {"key": "note", "value": "1"}
+    saved = alice.client.post("/entries/new", data=fields)
+    assert saved.status_code == 303
+    by_script = {"Sec-Fetch-Dest": "empty", "X-Refresh": "1"}
+    for path in ("/entries", "/entries?q=note", "/sessions"):
+        assert "Saved." not in alice.client.get(path, headers=by_script).text
+    assert "Saved." in alice.open(saved.location).text
+    assert "Saved." not in alice.open(saved.location).text
+
+
 def test_a_database_that_is_away_ends_the_stream_for_a_while(
     alice: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:

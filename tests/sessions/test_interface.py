@@ -152,7 +152,7 @@ def test_logging_in_works_when_the_store_is_away(
 def test_a_database_that_is_away_is_a_503_and_no_log_out(
     app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_arguments: Any) -> None:
+    def fail(*_arguments: Any, **_options: Any) -> None:
         raise OperationalError("select", {}, Exception("gone"))
 
     monkeypatch.setattr(app.session_interface.sessions, "resume", fail)  # type: ignore[attr-defined]

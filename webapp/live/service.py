@@ -17,6 +17,7 @@ from webapp.sessions.records import CHANGES, UNENDED, Records, version_of
 # How long ago a log-in can be that a page which has just been opened tells of.
 JUST_NOW = timedelta(hours=1)
 
+GONE = "there is no such account any more"
 KNOWN = re.compile(r"(\d{1,19})-((\d{1,19})-\d{1,19}-\d{1,19})", re.ASCII)
 
 # All in one statement: a thousand pages look each fifteen seconds.
@@ -101,7 +102,7 @@ class Live:
         with self._database.read() as db:
             now = db.execute(NOW, given).first()
             if now is None or self._records.is_over(now):
-                return Ended(now.end_reason or "timed out" if now else "deleted")
+                return Ended(now.end_reason or "timed out" if now else GONE)
             known = Known(now.entries or 0, version_of(now), now.newest)
             is_same = before is not None and before.sessions == known.sessions
             rows = () if is_same else db.execute(NEWER, given).all()

@@ -119,6 +119,12 @@ def lasting(data: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if not key.startswith("_")}
 
 
+def without_notices(copy: Copy) -> Copy:
+    """Return what a script gets that takes a part of a page: nobody would see them."""
+    data = {key: value for key, value in copy.data.items() if key != "_flashes"}
+    return copy.model_copy(update={"data": data})
+
+
 def merge(
     before: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]
 ) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.sansio.http import parse_cookie
 
 from webapp.programs import bearer_token
-from webapp.sessions.copies import Copy
+from webapp.sessions.copies import Copy, copy_of, without_notices
+from webapp.sessions.records import hash_id
 from webapp.sessions.service import Sessions, Started
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -101,12 +102,15 @@ class SessionInterface(ServerSideSessionInterface):  # type: ignore[misc]
             session = Session()
             session.failure = error
             return session
+        if copy and request.environ.get("HTTP_SEC_FETCH_DEST") == "empty":
+            copy = without_notices(copy)
         return Session(session_id, copy) if copy else Session()
 
     def look_at(self, app: Flask, request: Request) -> Copy | None:
         """Return the session of the request, over or not, as nobody's use of it."""
-        session_id = self._session_id(app, request)
-        return self.sessions.look_at(session_id) if session_id else None
+        id_hash = hash_id(self._session_id(app, request))
+        record = self.sessions.records.find(id_hash)
+        return copy_of(record, {}, id_hash) if record else None
 
     def _session_id(self, app: Flask, request: Request) -> str:
         # request.cookies would first make a list of all headers.
@@ -154,7 +158,8 @@ class SessionInterface(ServerSideSessionInterface):  # type: ignore[misc]
                 session.step_back()
 
     def _retrieve_session_data(self, store_id: str) -> Any:
-        return self.sessions.resume(store_id)
+        is_used = "HTTP_X_REFRESH" not in request.environ
+        return self.sessions.resume(store_id, is_used=is_used)
 
     def _upsert_session(
         self, session_lifetime: Any, session: Any, store_id: str

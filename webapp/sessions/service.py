@@ -102,22 +102,16 @@ class Sessions:
             self._database.after_commit(lambda: self._hub.tell([user_id]))
         return Started(session_id, copy, device)
 
-    def resume(self, session_id: str) -> Copy | None:
-        """Return the session with this ID, None when there is none or it is over."""
+    def resume(self, session_id: str, *, is_used: bool = True) -> Copy | None:
+        """Return the session with this ID, None when there is none or it is over.
+
+        A page that asks by itself does not use it.
+        """
         id_hash = hash_id(session_id)
         copy = self._copies.read(id_hash)
         if copy and self._is_trusted(copy):
             return copy
-        return self._resume_from_record(id_hash, copy)
-
-    def look_at(self, session_id: str) -> Copy | None:
-        """Return what the record has, also of a session that is over.
-
-        Unlike `resume` it does not note that the session is in use.
-        """
-        id_hash = hash_id(session_id)
-        record = self.records.find(id_hash)
-        return copy_of(record, {}, id_hash) if record else None
+        return self._resume_from_record(id_hash, copy, is_used=is_used)
 
     def save(self, copy: Copy, data: dict[str, Any]) -> None:
         """Keep what this request changed, beside what others changed meanwhile.
@@ -240,7 +234,9 @@ class Sessions:
             and now - copy.last_seen_at < idle
         )
 
-    def _resume_from_record(self, id_hash: str, copy: Copy | None) -> Copy | None:
+    def _resume_from_record(
+        self, id_hash: str, copy: Copy | None, *, is_used: bool = True
+    ) -> Copy | None:
         record = self.records.find(id_hash)
         if record is None or record.ended_at or self.records.is_over(record):
             if record and not record.ended_at:
@@ -250,6 +246,8 @@ class Sessions:
                 self._copies.delete(id_hash)
             return None
         fresh = copy_of(record, copy.data if copy else {}, id_hash)
+        if not is_used:
+            return fresh
         fresh.last_seen_at = self.records.touch(record).timestamp()
         if copy:
             with suppress(StoreUnavailable):

@@ -2,7 +2,7 @@
 // typed is kept as a draft of this tab, leaving asks first, and what others do to the
 // entry meanwhile is told.
 
-import { make, one, read as readPage } from "./page.js";
+import { UNUSED, make, one, read as readPage } from "./page.js";
 
 const form = document.querySelector("form:has(textarea[name=value])");
 const { value, secret, version } = form.elements;
@@ -143,7 +143,7 @@ function offerDraft() {
 let told;
 
 async function lookAgain() {
-  const answer = await fetch(form.dataset.entry);
+  const answer = await fetch(form.dataset.entry, UNUSED);
   const isGone = answer.status === 404;
   if (!isGone && (!answer.ok || answer.redirected)) return;
   const found = isGone ? "deleted" : one("[data-entry-version]", await readPage(answer)).dataset.entryVersion;

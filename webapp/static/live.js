@@ -2,7 +2,7 @@
 // now, a log-in of another browser is told, and a session that is over shows the log-in.
 // Only a page that is seen has a stream: a browser opens no more than six at once.
 
-import { all, forgetDrafts, make, makeButton, one, read, replaceBy, root } from "./page.js";
+import { UNUSED, all, forgetDrafts, make, makeButton, one, read, replaceBy, root } from "./page.js";
 
 // Of these ends the person knows, and what they typed is theirs.
 const KEEPS_DRAFTS = ["timed out", "replaced"];
@@ -56,7 +56,7 @@ async function refresh() {
 
 async function fetchAnew() {
   const address = location.href;
-  const answer = await fetch(address);
+  const answer = await fetch(address, UNUSED);
   if (answer.redirected || address !== location.href) return;
   if (answer.status === 404) return location.reload();
   if (!answer.ok) return;

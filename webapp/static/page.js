@@ -160,6 +160,8 @@ function addShortcuts() {
 
 // --- A part of the page is replaced by what the server says of it now ---
 
+// What a page that is open asks by itself is no use of the session.
+export const UNUSED = { headers: { "X-Refresh": "1" } };
 export const read = async (answer) => new DOMParser().parseFromString(await answer.text(), "text/html");
 
 export function replaceBy(page, place) {
@@ -305,8 +307,8 @@ if (one(".who")) {
   followLogOut();
 }
 if (sessionStorage.ended) {
-  // live.js was shown the way to the log-in.
-  say(`Your session here is over: ${sessionStorage.ended}.`, { lasts: true });
+  // live.js has shown the way to the log-in.
+  if (!one(".who")) say(`Your session here is over: ${sessionStorage.ended}.`, { lasts: true });
   sessionStorage.removeItem("ended");
 }
 if (one(".notice.saved")) forgetDrafts((draft) => draft.isSent);
