@@ -25,6 +25,7 @@ from webapp.api.views import init_api
 from webapp.cache import CachedValues, init_cache
 from webapp.database import Database
 from webapp.encryption import Encryption
+from webapp.entries.days import Days
 from webapp.entries.earlier import EarlierValues
 from webapp.entries.imports import Imports
 from webapp.entries.secret_values import SecretValues
@@ -71,8 +72,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     sessions = Sessions(database, session_store, _policy(settings), hub)
     history = History(database, sessions.records)
     tokens = Tokens(database, sessions, history)
-    entries, earlier, imports = _entries(settings, database, cached, hub)
-    init_entries(app, entries, earlier, imports, cached)
+    entries, earlier, imports, days = _entries(settings, database, cached, hub)
+    init_entries(app, entries, earlier, imports, days)
     idempotency = init_api(app, settings, database, entries)
     init_sessions(app, sessions)
 
@@ -92,6 +93,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             "history": history.export,
             "entries": entries.export,
             "earlier_values": earlier.export,
+            "days": days.export,
         },
     )
 
@@ -102,7 +104,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             keeper.purge
             for keeper in (
                 *(sessions, history, limits, tokens),
-                *(earlier, imports, idempotency),
+                *(earlier, imports, days, idempotency),
             )
         ],
     )
@@ -205,7 +207,7 @@ def _passwords(settings: Settings, cache_store: Store) -> Passwords:
 
 def _entries(
     settings: Settings, database: Database, cached: CachedValues, hub: Hub
-) -> tuple[Entries, EarlierValues, Imports]:
+) -> tuple[Entries, EarlierValues, Imports, Days]:
     encryption = Encryption(settings.encryption_keys)
     secret_values = SecretValues(encryption)
     writing = Writing(database, cached, _quota(settings), secret_values, hub)
@@ -214,6 +216,7 @@ def _entries(
         entries,
         EarlierValues(database, writing, secret_values, settings.bin_lifetime),
         Imports(database, entries, writing, encryption),
+        Days(database),
     )
 
 

@@ -27,7 +27,7 @@ MARKER_LIFETIME = 60
 MOST_CONFIRMED = 10_000
 WRITING = "writing"
 # Every value that is cached, so that all of a person's can be deleted.
-NAMES = ("list",)
+NAMES = ("list", "overview")
 HITS = metrics.CACHED_VALUES.labels("hit")
 
 
@@ -192,7 +192,10 @@ def init_cache(app: Flask, store: Store) -> CachedValues:
     cache.init_app(
         app, {"CACHE_TYPE": "webapp.cache.take_store", "CACHE_ARGS": [store]}
     )
-    return CachedValues(cache, is_shared=store.is_shared)
+    cached = app.extensions["cached_values"] = CachedValues(
+        cache, is_shared=store.is_shared
+    )
+    return cached
 
 
 def take_store(_app: Flask, _config: Any, args: list[Store], _options: Any) -> Store:

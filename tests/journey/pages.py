@@ -111,6 +111,10 @@ def _deleted(person: Person) -> None:
     person.press("Delete…").press("Delete it")
 
 
+def _overview_table(person: Person) -> None:
+    person.open("/overview").page.get_by_text("As a table").click()
+
+
 def _file(text: str) -> FilePayload:
     return {"name": "file.csv", "mimeType": "text/csv", "buffer": text.encode()}
 
@@ -171,6 +175,7 @@ PAGES = {
     "404-visitor": Visit("visitor", _at("/nowhere"), "There is nothing here", 404),
     "414": Visit("visitor", _at(f"/{'a' * 9000}"), "That address is too long", 414),
     "list-empty": Visit("newcomer", _at("/entries"), LIST),
+    "overview-empty": Visit("newcomer", _at("/overview"), "Your year"),
     "bin-empty": Visit("newcomer", _at("/entries/bin"), "Deleted entries"),
     "list": Visit("anna", _at("/entries"), LIST),
     "list-older": Visit(
@@ -181,6 +186,8 @@ PAGES = {
     "search-nothing": Visit("anna", _at("/entries?q=submarine"), LIST),
     "search-refused": Visit("anna", _at(f"/entries?q={'a' * 300}"), LIST, 400),
     "deleted": Visit("anna", _deleted, LIST),
+    "overview": Visit("anna", _at("/overview"), "Your year"),
+    "overview-table": Visit("anna", _overview_table, "Your year"),
     "new": Visit("anna", _at("/entries/new"), "New entry"),
     "new-refused": Visit("anna", _refused_entry, "New entry", 400),
     "show": Visit("anna", _entry("meter readings"), "meter readings"),

@@ -59,6 +59,19 @@ def test_the_page_of_an_entry_shows_its_new_value_and_that_it_is_gone(
     laptop.arrives("There is nothing here", status=404)
 
 
+def test_the_year_follows_and_an_open_table_stays_open(
+    laptop: Person, phone: Person
+) -> None:
+    laptop.open("/entries").arrives(LIST).page.keyboard.press("g")
+    laptop.page.keyboard.press("o")
+    laptop.arrives("Your year", "No changes yet")
+    laptop.page.get_by_text("As a table").click()
+    phone.keep("a note", "from the phone")
+    expect(laptop.page.get_by_role("heading", name="1 change on 1 day")).to_be_visible()
+    row = laptop.page.get_by_role("table").get_by_role("row").nth(1)
+    expect(row).to_contain_text("20 Bytes")
+
+
 def test_an_editor_is_told_and_keeps_what_was_typed(
     laptop: Person, phone: Person
 ) -> None:

@@ -4,7 +4,9 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from tests.api.conftest import KEY
@@ -73,9 +75,34 @@ class World:
         for key in ("invoice 03", "paint of the hall"):
             anna.open(f"/entries/{key}/delete").send(action=anna.path)
         anna.submit("/account/tokens", name="backup of my laptop", access="write")
+        let_a_year_go_by(self.server, anna.name)
 
     def _client(self, user_agent: str) -> Any:
         return self.server.client(headers={"User-Agent": user_agent})
+
+
+def let_a_year_go_by(server: Gunicorn, name: str) -> None:
+    """Have it that they have kept a lot in the last year, and been there all week."""
+    random, size, days = Random(7), 3_000, []  # noqa: S311
+    today = datetime.now(UTC).date()
+    for ago in range(380, 0, -1):
+        day = today - timedelta(days=ago)
+        if random.random() < (0.25 if day.weekday() > 4 else 0.6):
+            size += random.randint(-700, 1_100)
+            days.append((day.isoformat(), int(random.expovariate(0.25)) + 1, size))
+    hours = sum(random.randrange(128) << 24 * ago for ago in range(7)) | 1
+    file = Path(server.settings["DATA_DIR"]) / "holdfast.db"
+    with closing(sqlite3.connect(file)) as database, database:
+        database.executemany(
+            "INSERT INTO entry_days (user_id, day, writes, size) "
+            "VALUES ((SELECT id FROM users WHERE name = ?), ?, ?, ?)",
+            [(name, *day) for day in days],
+        )
+        database.execute(
+            "UPDATE sessions SET active_hours = ? "
+            "WHERE user_id = (SELECT id FROM users WHERE name = ?)",
+            (f"{hours:x}", name),
+        )
 
 
 def let_the_password_be_long_ago(server: Gunicorn, *names: str) -> None:

@@ -20,6 +20,7 @@ from webapp import create_app
 from webapp.accounts.history import History
 from webapp.accounts.tokens import Tokens
 from webapp.api.idempotency import Idempotency
+from webapp.entries.days import Days
 from webapp.entries.earlier import EarlierValues
 from webapp.entries.imports import Imports
 from webapp.errors import StoreUnavailable
@@ -35,7 +36,7 @@ START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LIFETIME = timedelta(days=30)
 OWNERS = [
     *(FileStore, Sessions, History, Limits, Tokens, EarlierValues, Imports),
-    Idempotency,
+    *(Days, Idempotency),
 ]
 HERE = Origin("127.0.0.1", "test")
 
@@ -97,7 +98,7 @@ def test_expired_copies_are_removed_a_little_at_a_time(
     clock.shift(timedelta(hours=13))
     assert bob.log_in().is_logged_in
     counts = [before]
-    while len(counts) < 25:
+    while len(counts) < 30:
         _serve(app)
         counts.append(_copies(app))
     assert max(more - less for more, less in pairwise(counts)) <= 100
@@ -115,7 +116,7 @@ def test_records_are_history_for_90_days_and_then_removed(
     assert _records(app) == 251
     clock.shift(timedelta(days=2))
     counts = [251]
-    while len(counts) < 25:
+    while len(counts) < 30:
         _serve(app)
         counts.append(_records(app))
     assert counts[-1] == 0
@@ -175,13 +176,13 @@ def test_there_is_one_step_in_two_seconds_at_most(
         monkeypatch.setattr(owner, "purge", note)
     monkeypatch.setattr(upkeep, "time", SimpleNamespace(monotonic=lambda: now))
     app = create_app(settings)
-    for seconds in (0, 1.9, 0.1, 0, 1.9, 0.1, 1, 0.9, 0.1, *[2] * 7):
+    for seconds in (0, 1.9, 0.1, 0, 1.9, 0.1, 1, 0.9, 0.1, *[2] * 8):
         now += seconds
         _serve(app, 2)
     assert steps == [
         *("FileStore", "FileStore"),
         *("Sessions", "History", "Limits", "Tokens", "EarlierValues", "Imports"),
-        "Idempotency",
+        *("Days", "Idempotency"),
         "FileStore",
     ]
 

@@ -1,6 +1,6 @@
 """The tables of the person's named values."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
@@ -150,6 +150,30 @@ class Usage(Model):
     size: Mapped[int] = mapped_column(BigId, default=0)
     # Bytes that earlier values take, the deleted ones included.
     past_size: Mapped[int] = mapped_column(BigId, default=0, server_default="0")
+
+    # No columns: what `days.counting` knows of the transaction that is open.
+    changes = 0
+    is_counted = False
+
+
+class Day(Model):
+    """What became of a person's entries on one day; days without a change have none."""
+
+    __tablename__ = "entry_days"
+    __table_args__ = (
+        UniqueConstraint("user_id", "day"),
+        Index(None, "day"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    # In UTC.
+    day: Mapped[date]
+    # How often an entry was made, changed or deleted; one twice on a day counts twice.
+    writes: Mapped[int]
+    # Bytes that entries took at its end. None: before this was written down.
+    size: Mapped[int | None] = mapped_column(BigId)
 
 
 def labels_of(content: Any) -> list[str]:

@@ -1,15 +1,23 @@
 """What pages of entries have in common: who asks, and what they may see of a value."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from flask import current_app, request
+from markupsafe import Markup
 from werkzeug.wrappers import Response
 
+from webapp.cache import CachedValues, Slot
 from webapp.database import AnyRow
 from webapp.entries.models import Content
 from webapp.entries.service import Entries
-from webapp.sessions.guard import is_fresh
+from webapp.sessions.guard import form_token_field, is_fresh, session
 from webapp.web import go_to
+
+# Where a cached page has the token of the session that asks. Nobody can write it into
+# an entry: the < would be escaped.
+TOKEN_PLACE = Markup("<!-- form token -->")
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,23 @@ def look_at(content: AnyRow | Content) -> Shown:
     if content.encrypted_by and not is_fresh():
         return Shown(is_hidden=True)
     return Shown(current_entries().reveal(content))
+
+
+def cached_page(
+    user_id: int, name: str, render: Callable[..., str], of: str = ""
+) -> str:
+    """Render the page, or take it from the cache where it is of the same `of`."""
+    if "_flashes" in session:  # A notice is read once, and not by another browser.
+        return render()
+    release, root = current_app.config["RELEASE"], request.script_root
+    cached: CachedValues = current_app.extensions["cached_values"]
+    page = cached.get(
+        user_id,
+        Slot(name, f"{release}:{root}:{of}"),
+        current_entries(),
+        partial(render, form_token=lambda: TOKEN_PLACE),
+    )
+    return str(page).replace(TOKEN_PLACE, form_token_field())
 
 
 def see(key: str) -> Response:

@@ -1,24 +1,21 @@
 """The pages of a person's entries: list, new, one, edit, delete."""
 
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from flask import (
     Blueprint,
     Flask,
-    current_app,
     flash,
     redirect,
     render_template,
     request,
     url_for,
 )
-from markupsafe import Markup
 from pydantic import BaseModel
 
-from webapp.cache import CachedValues, Slot
 from webapp.entries.address import EntryKey
+from webapp.entries.days import Days
 from webapp.entries.earlier import EarlierValues
 from webapp.entries.earlier_views import UNDO, init_earlier
 from webapp.entries.file_views import init_files
@@ -26,14 +23,20 @@ from webapp.entries.imports import Imports
 from webapp.entries.inputs import ListQuery, NewEntry, NewValue
 from webapp.entries.listing import LISTED_LABELS
 from webapp.entries.models import labels_of
+from webapp.entries.overview_views import init_overview
 from webapp.entries.secret_values import UNREADABLE
 from webapp.entries.service import Changed, Entries
-from webapp.entries.shown import current_entries, look_at, see, this_writer
+from webapp.entries.shown import (
+    cached_page,
+    current_entries,
+    look_at,
+    see,
+    this_writer,
+)
 from webapp.errors import Invalid, NotFound
 from webapp.sessions.guard import (
     check_fresh,
     current_user_id,
-    form_token_field,
     public,
     sensitive,
     sensitive_if,
@@ -49,9 +52,6 @@ OVERWRITES = f"{UNREADABLE} What you save replaces it."
 SAVED = "saved"
 INCOMPLETE = "The form came incomplete. Open the entry again and do it once more."
 FIRST_PAGE = ListQuery()
-# Where a cached page has the token of the session that asks. Nobody can write it into
-# an entry: the < would be escaped.
-TOKEN_PLACE = Markup("<!-- form token -->")
 
 
 class Seen(BaseModel):
@@ -65,16 +65,16 @@ def init_entries(
     entries: Entries,
     earlier: EarlierValues,
     imports: Imports,
-    cached: CachedValues,
+    days: Days,
 ) -> None:
     app.extensions["entries"] = entries
-    app.extensions["cached_values"] = cached
     app.url_map.converters["entry_key"] = EntryKey
     app.jinja_env.globals["can_be_secret"] = entries.can_be_secret
     app.jinja_env.globals["labels_of"] = labels_of
     app.register_blueprint(blueprint)
     init_earlier(app, earlier)
     init_files(app, imports)
+    init_overview(app, days)
 
 
 @blueprint.get("/")
@@ -238,17 +238,7 @@ def _first_page(user_id: int) -> str:
             "entries/list.html", page=page, query=FIRST_PAGE, **figures, **own
         )
 
-    if "_flashes" in session:  # A notice is read once, and not by another browser.
-        return render()
-    slot = Slot("list", f"{current_app.config['RELEASE']}:{request.script_root}")
-    cached: CachedValues = current_app.extensions["cached_values"]
-    page = cached.get(
-        user_id,
-        slot,
-        current_entries(),
-        partial(render, form_token=lambda: TOKEN_PLACE),
-    )
-    return str(page).replace(TOKEN_PLACE, form_token_field())
+    return cached_page(user_id, "list", render)
 
 
 def _for_field(when: datetime | None) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from webapp import clock
 from webapp.cache import CachedValues
 from webapp.database import AnyRow, Database
+from webapp.entries.days import counting
 from webapp.entries.inputs import NewEntry, NewValue
 from webapp.entries.models import WRITER_LENGTH, Content, Entry, Label, PastValue, Usage
 from webapp.entries.secret_values import SecretValues
@@ -97,7 +98,8 @@ class Writing:
                 stack.enter_context(self._cached.changing(user_id))
             db = stack.enter_context(self._database.write())
             self._database.after_commit(lambda: self._hub.tell(user_ids))
-            yield db, [_lock(db, user_id) for user_id in user_ids]
+            usages = [_lock(db, user_id) for user_id in user_ids]
+            yield db, stack.enter_context(counting(db, usages))
 
     @contextmanager
     def at_once(self, user_id: int) -> Iterator[None]:
@@ -182,6 +184,7 @@ class Writing:
             **content, key_deleted_at=clock.now(), deleted_by=by[:WRITER_LENGTH]
         )
         self._keep(db, usage, past)
+        usage.changes += 1
         return past
 
     def drop(self, db: Session, usage: Usage, entry: Entry) -> None:
@@ -221,6 +224,7 @@ class Writing:
             entry.expires_at = new.expires_at
         entry.version, entry.written_by = usage.version, by[:WRITER_LENGTH]
         entry.updated_at = clock.now()
+        usage.changes += 1
 
     def _check_quota(self, usage: Usage) -> None:
         if usage.entries > self.quota.entries:

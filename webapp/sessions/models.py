@@ -8,6 +8,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.database import BigId, Model, UtcDateTime
 
+# What `active_hours` begins with: the hour of the log-in.
+FIRST_HOUR = "1"
+
 
 class SessionRecord(Model):
     """One login of one browser. Stays after its end, as history."""
@@ -39,6 +42,10 @@ class SessionRecord(Model):
     user_agent: Mapped[str] = mapped_column(String(300))
     # SHA-256 of the cookie that tells a browser that has logged in before.
     device_hash: Mapped[str] = mapped_column(String(64), server_default="")
+    # When it was active, of the last week (see activity.py). Empty: not written down.
+    active_hours: Mapped[str] = mapped_column(
+        String(42), default=FIRST_HOUR, server_default=""
+    )
 
 
 @dataclass(frozen=True)

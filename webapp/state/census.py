@@ -18,7 +18,7 @@ KINDS = {
     "users": ("users",),
     "session records": ("sessions",),
     "tokens": ("tokens",),
-    "entries": ("entries", "entry_usage", "entry_labels"),
+    "entries": ("entries", "entry_usage", "entry_labels", "entry_days"),
     "earlier values": ("past_values",),
     "imports": ("entry_imports", "entry_import_parts"),
     "history": ("account_events",),

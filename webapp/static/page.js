@@ -88,11 +88,12 @@ function addCopyButtons(within = document) {
 
 // A cookie, since logging out clears localStorage, and with it what somebody needs.
 const OFF = "shortcuts=off";
-const GO = { l: "entries", n: "entries/new", s: "sessions", a: "account", b: "entries/bin" };
+const GO = { l: "entries", n: "entries/new", s: "sessions", a: "account", b: "entries/bin", o: "overview" };
 const SHORTCUTS = [
   ["/", "Search"], ["n", "New entry"], ["e", "Edit the entry"],
   ["j k", "Next and previous line of a list"],
-  ["g l", "Go to your entries"], ["g s", "Go to where you are logged in"],
+  ["g l", "Go to your entries"], ["g o", "Go to your year"],
+  ["g s", "Go to where you are logged in"],
   ["g a", "Go to your account"], ["g b", "Go to deleted entries"],
   ["Esc", "Clear the search, close this"], ["?", "This list"],
 ];
@@ -169,6 +170,8 @@ export function replaceBy(page, place) {
   showTimes(found);
   const { activeElement } = document;
   const nameOf = (link) => link.href ?? link.ariaLabel;
+  // A table that somebody has opened stays so.
+  if (one("details[open]", place)) for (const details of all("details", found)) details.open = true;
   const focused = place.contains(activeElement) && nameOf(activeElement);
   place.replaceChildren(...found.childNodes);
   for (const [name, value] of Object.entries(found.dataset)) place.dataset[name] = value;
