@@ -59,8 +59,10 @@ def over(browser: Browser) -> list[str]:
 
 
 def _lines(browser: Browser, path: str) -> list[str]:
+    """Return what is written there, without the pictures."""
     found = browser.open("/sessions").tree.xpath(path)
-    return [" ".join(line.text_content().split()) for line in found]
+    parts = [line.xpath(".//text()[not(ancestor::svg)]") for line in found]
+    return [" ".join("".join(texts).split()) for texts in parts]
 
 
 def ends(browser: Browser) -> list[str]:

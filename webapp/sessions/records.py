@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from webapp import clock
 from webapp.database import AnyRow, Database
+from webapp.sessions.activity import active_also_at, name_hours
 from webapp.sessions.everybodys import BATCH, Everybodys
 from webapp.sessions.models import SessionRecord, Timeouts
 
@@ -31,11 +32,13 @@ MOST_LISTED = 100
 BY_HASH = select(
     SessionRecord.id,
     SessionRecord.user_id,
+    SessionRecord.created_at,
     SessionRecord.last_seen_at,
     SessionRecord.confirmed_at,
     SessionRecord.expires_at,
     SessionRecord.ended_at,
     SessionRecord.kept,
+    SessionRecord.active_hours,
 ).where(SessionRecord.id_hash == bindparam("id_hash"))
 MINE = SessionRecord.user_id == bindparam("user_id")
 UNENDED = (MINE, SessionRecord.ended_at.is_(None))
@@ -122,10 +125,14 @@ class Records:
             return record.last_seen_at  # type: ignore[no-any-return]
         try:
             with self._database.write() as db:
+                # Of two requests at once the first notes it for both.
                 db.execute(
                     update(SessionRecord)
-                    .where(SessionRecord.id == record.id)
-                    .values(last_seen_at=now)
+                    .where(
+                        SessionRecord.id == record.id,
+                        SessionRecord.last_seen_at == record.last_seen_at,
+                    )
+                    .values(last_seen_at=now, active_hours=active_also_at(now, record))
                 )
         except OperationalError as error:
             # A full disk is no reason to refuse reading.
@@ -251,6 +258,7 @@ class Records:
             "kept": row.kept,
             "address": row.address,
             "user_agent": row.user_agent,
+            "active_hours": name_hours(row),
         }
 
 

@@ -1,9 +1,13 @@
 """The page of a person's sessions: where they are logged in, and ending that."""
 
+from functools import partial
+
 from flask import Blueprint, Flask, flash, render_template
 from werkzeug.wrappers import Response
 
+from webapp import clock
 from webapp.compression import compressed
+from webapp.sessions.activity import draw_strip
 from webapp.sessions.devices import describe_device
 from webapp.sessions.guard import (
     LOGIN,
@@ -45,6 +49,7 @@ def index() -> str:
         alive=alive,
         over=over,
         over_at=over_at,
+        strip_of=partial(draw_strip, now=clock.now()),
         older=over_at(over[-1]) if len(over) == MOST_LISTED else None,
     )
 
