@@ -21,8 +21,11 @@ from webapp.entries.takeout import STEP, export_one, read_all
 from webapp.entries.writing import Writing
 from webapp.errors import HoldfastError, NotFound, Taken
 
+VERSION = select(Usage.version).where(Usage.user_id == bindparam("user_id"))
 # For reading: a row of columns costs half of what an object to be changed does.
-READ = select(*Entry.__table__.c).where(MINE, Entry.key == bindparam("key"), NOT_OVER)
+READ = select(
+    *Entry.__table__.c, VERSION.scalar_subquery().label("version_of_all")
+).where(MINE, Entry.key == bindparam("key"), NOT_OVER)
 READ_ALL = select(*Entry.__table__.c).where(
     MINE, Entry.key.in_(bindparam("keys", expanding=True)), NOT_OVER
 )
@@ -39,7 +42,6 @@ KEY_OF_SECRET = select(Entry.encrypted_by).where(MINE, Entry.key == bindparam("k
 NEXT_END = select(func.min(Entry.expires_at)).where(
     MINE, Entry.expires_at > bindparam("now")
 )
-VERSION = select(Usage.version).where(Usage.user_id == bindparam("user_id"))
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,10 @@ class Entries:
         return entry
 
     def get(self, user_id: int, key: str) -> AnyRow:
-        """Return one entry as it is kept; NotFound also when it is somebody else's."""
+        """Return one entry as it is kept; NotFound also when it is somebody else's.
+
+        `version_of_all` is what `version` says at the same moment.
+        """
         with self._database.read() as db:
             given = {"user_id": user_id, "key": key, "now": clock.now()}
             entry = db.execute(READ, given).first()

@@ -139,12 +139,8 @@ def create() -> Answer:
 
 @blueprint.get("/entries/<entry_key:key>")
 def show(key: str) -> Answer:
-    user_id = current_user_id()
-    version = current_entries().version(user_id)
-    entry = current_entries().get(user_id, key)
-    return render_template(
-        "entries/show.html", entry=entry, shown=look_at(entry), version=version
-    )
+    entry = current_entries().get(current_user_id(), key)
+    return render_template("entries/show.html", entry=entry, shown=look_at(entry))
 
 
 @blueprint.get("/entries/<entry_key:key>/show")
@@ -156,9 +152,7 @@ def reveal(key: str) -> Answer:
 
 @blueprint.get("/entries/<entry_key:key>/edit")
 def edit(key: str) -> Answer:
-    user_id = current_user_id()
-    version = current_entries().version(user_id)
-    entry = current_entries().get(user_id, key)
+    entry = current_entries().get(current_user_id(), key)
     if entry.encrypted_by:
         check_fresh()
     value = current_entries().reveal(entry)
@@ -172,7 +166,11 @@ def edit(key: str) -> Answer:
     }
     errors = {"value": OVERWRITES} if value is None else {}
     return render_template(
-        "entries/edit.html", key=key, form=form, errors=errors, version=version
+        "entries/edit.html",
+        key=key,
+        form=form,
+        errors=errors,
+        version=entry.version_of_all,
     )
 
 
