@@ -80,7 +80,8 @@ def addresses(app: Flask, method: str) -> list[str]:
     def fill(rule: Rule) -> str:
         return re.sub(r"<\w+:(\w+)>", lambda found: values[found[1]], rule.rule)
 
-    values = {"key": "diary", "record_id": "1", "number": "1"}
+    values = dict.fromkeys(("record_id", "session_id", "token_id", "number"), "1")
+    values["key"] = "diary"
     return [
         fill(rule)
         for rule in app.url_map.iter_rules()

@@ -1,5 +1,6 @@
 """Whatever is sent, the answer is a page that says what to do, and nothing is lost."""
 
+import re
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import product
@@ -279,6 +280,23 @@ def test_no_place_in_the_list_breaks_it(alice: Browser, name: str) -> None:
     for number, others in product(NUMBERS, more):
         address = f"/entries?{name}={number}{others}"
         _is_explained(alice.client.get(address, follow_redirects=True))
+
+
+def test_no_number_in_a_path_breaks_a_page(alice: Browser) -> None:
+    form = {"form_token": _token(alice)}
+    headers = {"X-Form-Token": form["form_token"]}
+    rules = [
+        rule
+        for rule in alice.client.application.url_map.iter_rules()
+        if re.search(r"<(int|row_id)\b", rule.rule)
+    ]
+    assert len(rules) > 6
+    for rule, number in product(rules, ["0", str(2**63 - 1), str(2**63), "9" * 5000]):
+        path = re.sub(r"<entry_key:\w+>", "diary", rule.rule)
+        path = re.sub(r"<\w+:\w+>", number, path)
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            answer = alice.client.open(path, method=method, data=form, headers=headers)
+            assert answer.status_code == 404, path
 
 
 @pytest.mark.parametrize("path", ["/entries/diary/edit", "/entries/diary/delete"])

@@ -24,6 +24,7 @@ from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.formparser import FormDataParser
+from werkzeug.routing import IntegerConverter, Map
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from config.headers import HEADERS
@@ -68,6 +69,7 @@ def init_web(app: Flask, largest_value: int, largest_file: int) -> None:
     app.config["LARGEST_UPLOAD"] = largest_file + BODY_MARGIN
     # A key may have two slashes in a row; redirecting to one would lose it.
     app.url_map.merge_slashes = False
+    app.url_map.converters["row_id"] = RowId
     app.before_request(compare_length)
     app.before_request(refuse_what_is_no_text)
     app.before_request(refuse_other_sites)
@@ -76,6 +78,13 @@ def init_web(app: Flask, largest_value: int, largest_file: int) -> None:
     app.jinja_env.globals["url_for"] = _address_for(app)
     app.add_template_filter(moment)
     init_error_pages(app)
+
+
+class RowId(IntegerConverter):
+    """Routes as `<row_id:name>`: a number that every database can look for."""
+
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map, max=2**63 - 1)
 
 
 def compare_length() -> None:

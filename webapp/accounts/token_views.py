@@ -41,7 +41,7 @@ def make() -> Answer:
     return render_template("accounts/token_made.html", token=token, new=new)
 
 
-@blueprint.post("/<int(max=9223372036854775807):token_id>/revoke")
+@blueprint.post("/<row_id:token_id>/revoke")
 @sensitive
 def revoke(token_id: int) -> Response:
     current_tokens().revoke(current_copy(), token_id, origin())

@@ -66,10 +66,7 @@ def end_sessions(asker: Asker) -> Ended:
 
 @operation(
     Operation(
-        "DELETE",
-        f"{SESSIONS}/<int(max=9223372036854775807):session_id>",
-        {204: None},
-        is_conditional=True,
+        "DELETE", f"{SESSIONS}/<row_id:session_id>", {204: None}, is_conditional=True
     )
 )
 @sensitive

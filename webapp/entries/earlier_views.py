@@ -63,7 +63,7 @@ def history(key: str) -> Answer:
     )
 
 
-@blueprint.get("/<entry_key:key>/history/<int:number>")
+@blueprint.get("/<entry_key:key>/history/<row_id:number>")
 def version(key: str, number: int) -> Answer:
     past = _of_key(key, number)
     return render_template(
@@ -94,7 +94,7 @@ def compare(key: str) -> Answer:
     )
 
 
-@blueprint.post("/<entry_key:key>/history/<int:number>/restore")
+@blueprint.post("/<entry_key:key>/history/<row_id:number>/restore")
 @sensitive_if(lambda key, number: _of_key(key, number).encrypted_by is not None)
 def restore(key: str, number: int) -> Answer:
     """Give the entry the value it had; what it has now stays in the history."""
@@ -123,14 +123,14 @@ def bin_() -> Answer:
     )
 
 
-@blueprint.post("/bin/<int:number>/restore")
+@blueprint.post("/bin/<row_id:number>/restore")
 def undelete(number: int) -> Answer:
     entry = _earlier().undelete(current_user_id(), number, by=this_writer())
     flash("It is back.")
     return see(entry.key)
 
 
-@blueprint.post("/bin/<int:number>/forget")
+@blueprint.post("/bin/<row_id:number>/forget")
 def forget(number: int) -> Answer:
     _earlier().forget(current_user_id(), number)
     flash("It is gone for good, with its history.")

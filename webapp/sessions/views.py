@@ -54,7 +54,7 @@ def index() -> str:
     )
 
 
-@blueprint.post("/sessions/<int:record_id>/end")
+@blueprint.post("/sessions/<row_id:record_id>/end")
 @sensitive
 def end(record_id: int) -> Response:
     copy = current_copy()
