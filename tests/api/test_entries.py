@@ -275,7 +275,7 @@ def test_a_number_without_end_is_not_added(program: Program, by: str) -> None:
         answer = program.ask("POST", path, data=f'{{"by": {by}}}', content_type=JSON)
         problem(answer, 400, "invalid")
     program.put("k", by)
-    problem(program.increment("k"), 400, "invalid")
+    problem(program.increment("k"), 409, "not-a-number")
 
 
 @pytest.mark.parametrize("value", ['"1"', "null", "[1]", "{}", "true"])

@@ -90,7 +90,11 @@ def add(text: str, by: Decimal) -> str:
     number = parse(text)
     if not isinstance(number, Number):
         raise NotNumber("Only a JSON number can be incremented.")
-    total = Context(prec=4 * DIGITS).add(number.exact(), by)
+    try:
+        before = number.exact()
+    except Invalid:  # It is what is there that is wrong, not what was asked for.
+        raise NotNumber(f"It has more than {DIGITS} digits.") from None
+    total = Context(prec=4 * DIGITS).add(before, by)
     return plain(total)
 
 
