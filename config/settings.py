@@ -197,8 +197,8 @@ class Settings(BaseModel):
         None,
         repr=False,
         min_length=16,
-        description="What `/metrics` wants as `Authorization: Bearer …`. Unset: it "
-        "answers this machine only.",
+        description="What `/metrics` wants as `Authorization: Bearer …`, 16 characters "
+        "or more. Unset: it answers this machine only.",
     )
     encryption_keys: EncryptionKeys = Field(
         (),

@@ -65,7 +65,9 @@ def test_list_has_a_line_per_browser_last_seen_first(
         _columns("Firefox on Linux", "203.0.113.9", "13:00", "13:00"),
         _columns("Werkzeug", "127.0.0.1", "12:00", "12:00"),
     ]
-    assert lines[2:] == ["2 sessions: number, browser, address, signed in, last seen."]
+    assert lines[2:] == [
+        "2 sessions: number, browser, address, signed in, last seen (UTC)."
+    ]
 
 
 def _columns(device: str, address: str, signed_in: str, seen: str) -> list[str]:
@@ -75,7 +77,9 @@ def _columns(device: str, address: str, signed_in: str, seen: str) -> list[str]:
 
 def test_list_of_one_and_of_none(alice: Browser, operator: Operator) -> None:
     said = operator("session list alice")
-    assert said.endswith("1 session: number, browser, address, signed in, last seen.\n")
+    assert said.endswith(
+        "1 session: number, browser, address, signed in, last seen (UTC).\n"
+    )
     assert "session=" not in said
     assert alice.client.get_cookie("session").value not in said
     alice.log_out()
@@ -152,6 +156,8 @@ def test_purge_removes_what_is_over_and_nothing_else(
     assert operator("session purge") == "Removed 6 expired copies and records.\n"
     assert (rows(app), copies(settings)) == ([2, 0, 0], 1)
     assert alice.open("/entries").is_logged_in
+    monkeypatch.setattr(app.extensions["upkeep"], "purge_all", lambda: 1)
+    assert operator("session purge") == "Removed 1 expired copy or record.\n"
 
 
 @pytest.mark.parametrize(

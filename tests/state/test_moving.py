@@ -203,7 +203,7 @@ def test_a_place_that_served_before_it_was_copied_to_is_no_obstacle_twice(
     [
         ("sessions memory://", "a process's memory"),
         ("cache redis://127.0.0.1:1/0", "refused"),
-        ("sessions file://{data}/sessions", "That is where sessions is"),
+        ("sessions file://{data}/sessions", "That is where the session data is"),
         ("records sqlite:///{data}/holdfast.db", "That is where the records are"),
     ],
 )

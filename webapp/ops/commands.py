@@ -93,7 +93,7 @@ def list_sessions(name: str) -> None:
         times = f"{row.created_at:%Y-%m-%d %H:%M}  {row.last_seen_at:%Y-%m-%d %H:%M}"
         click.echo(f"{row.id:8}  {device:32}  {row.address:40}  {times}")
     total = _count(len(alive), "session")
-    click.echo(f"{total}: number, browser, address, signed in, last seen.")
+    click.echo(f"{total}: number, browser, address, signed in, last seen (UTC).")
 
 
 @session.command("end")
@@ -116,7 +116,9 @@ def end_sessions(name: str | None, everybodys: bool) -> None:
 def purge_sessions() -> None:
     """Remove what expired now; done a little at a time by the server as well."""
     upkeep: Upkeep = current_app.extensions["upkeep"]
-    click.echo(f"Removed {upkeep.purge_all():,} expired copies and records.")
+    removed = upkeep.purge_all()
+    what = "copy or record" if removed == 1 else "copies and records"
+    click.echo(f"Removed {removed:,} expired {what}.")
 
 
 def _count(number: int, what: str) -> str:

@@ -39,6 +39,7 @@ MOVED: dict[str, tuple[str, TypeAdapter[str]]] = {
     "sessions": ("SESSION_URL", TypeAdapter(StoreUrl)),
     "cache": ("CACHE_URL", TypeAdapter(StoreUrl)),
 }
+MEANT = {"sessions": "the session data is", "cache": "the cached values are"}
 AGAIN = "What was moved so far stays there; run it again to go on."
 
 
@@ -157,7 +158,7 @@ def _move_values(what: str, url: str) -> Moved:
     if not (source.is_shared and target.is_shared):
         raise click.ClickException("What is in a process's memory ends with it.")
     if source.place == target.place:
-        raise click.ClickException(f"That is where {what} is.")
+        raise click.ClickException(f"That is where {MEANT[what]}.")
     # Both have to answer, also where there is nothing to move.
     source.get(PROBE_KEY)
     target.set(PROBE_KEY, 1, 60)
