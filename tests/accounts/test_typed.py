@@ -66,6 +66,30 @@ def test_it_leads_to_no_other_place(alice: Browser, act: str) -> None:
     assert "evil" not in answer.text
 
 
+@pytest.mark.parametrize("act", ["//entries/new", "///entries/new", "entries/new"])
+def test_its_address_is_ours_however_it_was_given(alice: Browser, act: str) -> None:
+    """A browser would send the form to the host `entries`."""
+    alice.log_out()
+    form = {"name": "alice", "password": PASSWORD, "act": act}
+    alice.page = alice.client.post("/login", data=form | ENTRY)
+    assert alice.send("/entries/new").status == 200
+    assert alice.value("diary") == TEXT
+
+
+@pytest.mark.parametrize("key", ["?", "a#b", "100 %", "a/b", ".."])
+def test_it_comes_back_to_an_odd_key(
+    alice: Browser, browser_of: Callable[[str], Browser], key: str
+) -> None:
+    alice.keep(key, "as it was")
+    address = f"{alice.address(key)}/edit"
+    alice.open(address)
+    browser_of("alice").open("/sessions").send("/sessions/end-others")
+    alice.send(value=TEXT)
+    assert alice.status == 401
+    log_in(alice).send(address)
+    assert alice.value(key) == TEXT
+
+
 def test_what_is_too_large_for_a_log_in_is_none_of_it(typing: Browser) -> None:
     typing.page = typing.client.post("/entries/new", data={"value": "x" * 20_000})
     assert (typing.status, typing.page.location[:6]) == (303, "/login")

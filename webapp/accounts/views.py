@@ -181,13 +181,15 @@ def ask_to_log_in(error: NotLoggedIn) -> Answer:
 
 def _show_typed(act: str, notice: str) -> Answer:
     """Show what was typed before the log-in: whoever is there now may send it."""
-    _match(act)
+    endpoint, arguments = _match(act)
+    # What was given may be read otherwise by a browser: `//entries/new`, `/entries/?`.
+    address = url_for(endpoint, _method="POST", **arguments)
     if notice:
         flash(notice)
     typed = {
         name: value for name, value in _typed().items() if name not in FORM_OF_LOGIN
     }
-    return render_template("accounts/typed.html", act=act, typed=typed)
+    return render_template("accounts/typed.html", address=address, typed=typed)
 
 
 def go_on_as(started: Started | None) -> bool:
