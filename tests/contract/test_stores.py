@@ -1,5 +1,7 @@
 """One set of promises that every store keeps."""
 
+import errno
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -179,6 +181,19 @@ def test_a_failed_write_leaves_no_temporary_file(tmp_path: Path) -> None:
     assert store.get("key") is None
     assert not list(tmp_path.glob("*.__wz_cache"))
     assert store.last_trouble == 0, "one bad file is no trouble of the store"
+
+
+def test_two_stores_on_one_full_disk_say_so_once_each(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stores = [FileStore(str(tmp_path / name)) for name in ("sessions", "cache")]
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    for store in stores * 5:
+        store._trouble(full)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Going on without a store. {store.place}: No space left on device"
+        for store in stores
+    ]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ from webapp.lasting import Lasting
 LARGEST_VALUE = 1_048_576
 # A store that stays in trouble says so this often.
 WARNING_INTERVAL = 60.0
+# Two stores, which may both fail in more than one way at a time.
+MOST_WARNED = 20
 
 # Seconds that measuring a store may take.
 LONGEST_MEASURE = 5.0
@@ -136,7 +138,8 @@ def note_trouble(store: Store, reason: str) -> None:
     metrics.STORE_ERRORS.labels(type(store).__name__).inc()
     now = store.last_trouble = clock.timestamp()
     if now - _warned.get(reason, 0.0) > WARNING_INTERVAL:
-        _warned.clear()
+        if len(_warned) >= MOST_WARNED:
+            _warned.clear()
         _warned[reason] = now
         log.warning("Going on without a store. %s", reason)
 
