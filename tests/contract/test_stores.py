@@ -183,6 +183,31 @@ def test_a_failed_write_leaves_no_temporary_file(tmp_path: Path) -> None:
     assert store.last_trouble == 0, "one bad file is no trouble of the store"
 
 
+@pytest.mark.parametrize("how", ["moved away", "emptied", "made by another"])
+def test_files_go_on_in_a_folder_that_somebody_took_away(
+    tmp_path: Path, how: str
+) -> None:
+    folder = tmp_path / "files"
+    store = FileStore(str(folder))
+    store.set("key", "before", 60)
+    if how == "emptied":
+        for file in folder.iterdir():
+            file.unlink()
+    else:
+        folder.rename(tmp_path / "elsewhere")
+    if how == "made by another":
+        FileStore(str(folder))
+    assert store.get("key") is None
+    assert not store.replace("key", "late", "before", 60)
+    assert store.add("key", "after", 60)
+    other = FileStore(str(folder))
+    assert other.get("key") == "after"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert store.last_trouble > 0, "what is put back is not believed"
+    locks = [os.fstat(each._lock_file) for each in (store, other)]
+    assert os.path.samestat(*locks), "one lock for all"
+
+
 def test_two_stores_on_one_full_disk_say_so_once_each(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -43,9 +43,8 @@ class FileStore(FileSystemCache):
         self._unseen: Any = None
         Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         super().__init__(folder, threshold=0, default_timeout=0)
-        self._lock_file = os.open(
-            Path(folder) / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
-        )
+        self._lock_path = Path(folder) / ".lock"
+        self._lock_file = _open_lock(self._lock_path)
 
     def __del__(self) -> None:
         if self._unseen:
@@ -172,17 +171,41 @@ class FileStore(FileSystemCache):
         with self._lock:
             fcntl.lockf(self._lock_file, fcntl.LOCK_EX)
             try:
+                if not self._is_there():
+                    self._make_anew()
                 yield
             except OSError as error:
                 raise self._trouble(error) from error
             finally:
                 fcntl.lockf(self._lock_file, fcntl.LOCK_UN)
 
+    def _is_there(self) -> bool:
+        """Tell whether the folder is still the one that is locked."""
+        try:
+            there = self._lock_path.stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, os.fstat(self._lock_file))
+
+    def _make_anew(self) -> None:
+        """Go on in a folder that somebody removed, under the lock that others take."""
+        self._lock_path.parent.mkdir(mode=0o700, exist_ok=True)
+        new = _open_lock(self._lock_path)
+        os.close(self._lock_file)
+        self._lock_file = new
+        fcntl.lockf(new, fcntl.LOCK_EX)
+        # What was in it may be put back, and is of another time then.
+        note_trouble(self, f"{self._path}: somebody removed it; it is made anew")
+
     def _trouble(self, error: OSError) -> StoreUnavailable:
         reason = f"{self._path}: {error.strerror}"
         if not isinstance(error, IsADirectoryError):
             note_trouble(self, reason)
         return StoreUnavailable(reason)
+
+
+def _open_lock(path: Path) -> int:
+    return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 
 def _read(path: str, limit: int) -> bytes:
