@@ -15,6 +15,12 @@ from webapp.sessions.guard import public
 
 blueprint = Blueprint("ops", __name__)
 
+# What proxies add to a request; nginx adds nothing unless it is told to.
+OF_PROXIES = (
+    *("Forwarded", "Via", "X-Real-IP"),
+    *("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"),
+)
+
 
 def init_ops(app: Flask, readiness: Readiness, exposition: Exposition) -> None:
     app.extensions["readiness"] = readiness
@@ -65,8 +71,8 @@ def _may_read(token: str | None) -> bool:
         given = request.headers.get("Authorization", "")
         return hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
     # A proxy on this machine that nobody told us of asks for everybody.
-    if not current_app.config["SETTINGS"].trusted_proxies and (
-        "X-Forwarded-For" in request.headers or "Forwarded" in request.headers
+    if not current_app.config["SETTINGS"].trusted_proxies and any(
+        name in request.headers for name in OF_PROXIES
     ):
         return False
     # Of a proxy on another machine `127.0.0.1` is no more than what somebody wrote.
