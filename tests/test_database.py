@@ -13,8 +13,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from flask import Flask
 from sqlalchemy import Connection, event, inspect, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from config.mistakes import RefusedToStart
 from config.settings import Settings
@@ -192,6 +193,14 @@ def test_what_is_no_database_is_refused_in_one_sentence(
     is_damaged = place.endswith(("garbage", "cut")) and "exists" not in reason
     assert ("backup" in reason) == is_damaged
     assert (tmp_path / "garbage").read_bytes() == b"no database " * 100
+
+
+def test_an_error_does_not_say_what_was_to_be_written(app: Flask) -> None:
+    writing = text("INSERT INTO nowhere VALUES (:value)")
+    with pytest.raises(DBAPIError) as raised, app.extensions["database"].write() as db:
+        db.execute(writing, {"value": "a secret"})
+    assert "nowhere" in str(raised.value)
+    assert "a secret" not in str(raised.value)
 
 
 def test_every_connection_is_safe_against_a_crash(database: Database) -> None:

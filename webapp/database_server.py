@@ -26,6 +26,8 @@ def create_server_engine(target: URL) -> Engine:
     engine = create_engine(
         target,
         isolation_level="READ COMMITTED",
+        # Errors are logged, and what people keep is not.
+        hide_parameters=True,
         pool_pre_ping=True,
         pool_use_lifo=True,
         pool_size=KEPT,

@@ -28,7 +28,8 @@ def create_sqlite_engine(target: URL) -> Engine:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise RefusedToStart(f"{folder}: {error.strerror}") from error
-    engine = create_engine(target, pool_use_lifo=True)
+    # Errors are logged, and what people keep is not.
+    engine = create_engine(target, pool_use_lifo=True, hide_parameters=True)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
