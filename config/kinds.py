@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field
 
@@ -181,6 +182,11 @@ def _name_driver(value: str) -> str:
     if name == "sqlite" and rest.startswith("/:memory:"):
         raise ValueError("a file, for what is in memory is gone with the process")
     return _check_port(f"{DATABASE_DRIVERS[name]}://{rest}")
+
+
+def sqlite_url(file: Path) -> str:
+    """Write the URL of a file, in whose path `%` and `?` are no part of a URL's."""
+    return f"sqlite:///{quote(str(file))}"
 
 
 def _read_keys(value: Any) -> Any:

@@ -25,6 +25,7 @@ from config.kinds import (
     StoreUrl,
     Trust,
     join_keys,
+    sqlite_url,
     write_duration,
 )
 from config.mistakes import RefusedToStart, explain
@@ -211,7 +212,7 @@ class Settings(BaseModel):
     @property
     def database(self) -> str:
         """The database URL in force, with its driver."""
-        return self.database_url or f"sqlite:///{self._folder / 'holdfast.db'}"
+        return self.database_url or sqlite_url(self._folder / "holdfast.db")
 
     @property
     def session_store(self) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from config.mistakes import RefusedToStart
 from config.settings import Settings, load_settings
+from tests.browser import PASSWORD
 from tests.servers import ROOT
 from webapp import create_app
 
@@ -303,6 +304,25 @@ def test_where_sessions_and_cached_values_are(
 ) -> None:
     settings = load_settings(data_dir="/d", **given)
     assert (settings.session_store, settings.cache_store) == (sessions, cache)
+
+
+@pytest.mark.parametrize("name", ["per%cent", "a%20b", "what?", "a#b", "é ü", "a@b:c"])
+def test_everything_is_in_the_folder_whatever_its_name(
+    tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / name
+    app = create_app(load_settings(data_dir=folder, password_memory_kib=8))
+    file = str(folder / "backup.zip")
+    for command in (
+        ["user", "create", "alice", "--password", PASSWORD],
+        ["state", "backup", file],
+        ["state", "restore", "--force", file],
+    ):
+        done = app.test_cli_runner().invoke(args=command)
+        assert done.exit_code == 0, done.output
+    kept = {path.name for path in folder.iterdir()}
+    assert kept >= {"holdfast.db", "sessions", "cache"}
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_an_idle_time_beyond_the_lifetime_is_refused(

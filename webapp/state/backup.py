@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from config.kinds import sqlite_url
 from webapp import clock
 from webapp.database import Database
 from webapp.schema import REVISION
@@ -36,7 +37,7 @@ def back_up(database: Database, file: Path, made: list[Manifest]) -> Iterator[in
 
 def describe(records: Path, place: str) -> Manifest:
     """Sum up a database that nobody writes to; raises BadBackup when it is damaged."""
-    database = Database(f"sqlite:///{records}")
+    database = Database(sqlite_url(records))
     with writing(database.engine) as connection:
         # A mark is about the place where it was left.
         connection.execute(text("DELETE FROM marks"))
@@ -72,7 +73,7 @@ def _copy_file(database: Database, records: Path) -> None:
 
 
 def _copy_rows(database: Database, records: Path) -> Iterator[int]:
-    copy = Database(f"sqlite:///{records}")
+    copy = Database(sqlite_url(records))
     copy.upgrade()
     with snapshot(database.engine) as source, writing(copy.engine) as target:
         yield from copy_in_steps(source, target)

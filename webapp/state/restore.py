@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DatabaseError, DBAPIError
 
+from config.kinds import sqlite_url
 from config.mistakes import RefusedToStart
 from webapp.accounts.models import User
 from webapp.database import Database, Model
@@ -99,7 +100,7 @@ def sqlite_file(url: str) -> Path | None:
 
 def _stage(records: Path, manifest: Manifest) -> Database:
     """Open what was unpacked, checked and brought to this release."""
-    staged = Database(f"sqlite:///{records}")
+    staged = Database(sqlite_url(records))
     with snapshot(staged.engine) as connection:
         _check(connection, manifest)
     try:
