@@ -11,6 +11,8 @@ from typing import Any
 from gevent.hub import Waiter
 from werkzeug.http import parse_list_header
 
+from config.addresses import without_port
+
 
 class Turns:
     """At most one request begins in each round of the loop, which then looks who came.
@@ -55,6 +57,6 @@ def source_of(
         named = [value for name, value in headers if name == "X-FORWARDED-FOR"]
         sources = parse_list_header(",".join(named))
         if len(sources) >= proxies and (source := sources[-proxies]):
-            return source
+            return without_port(source)
     # On a Unix socket there is no address.
     return address[0] if address else ""

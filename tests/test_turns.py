@@ -75,6 +75,19 @@ def test_the_turn_of_one_who_has_gone_passes(turns: Turns) -> None:
     gevent.spawn(turns.wait, "b").join(10)
 
 
+@pytest.mark.parametrize(
+    ("named", "source"),
+    [
+        ("192.0.2.7:4711", "192.0.2.7"),
+        ("[2001:db8::7]:4711", "2001:db8::7"),
+        ("[2001:db8::7]", "2001:db8::7"),
+        ("2001:db8::4711", "2001:db8::4711"),
+    ],
+)
+def test_connections_of_one_address_are_one_source(named: str, source: str) -> None:
+    assert source_of([("X-FORWARDED-FOR", named)], (PEER, 4711), 1) == source
+
+
 @pytest.mark.parametrize("proxies", [0, 1, 2])
 @pytest.mark.parametrize("forwarded", FORWARDED, ids=range(len(FORWARDED)))
 def test_the_source_is_the_address_that_the_application_sees(
