@@ -255,7 +255,7 @@ def test_the_pages_of_an_account_that_was_deleted_meanwhile_are_no_error(
     sessions: Any = app.session_interface.sessions  # type: ignore[attr-defined]
     copy = sessions.resume(alice.client.get_cookie("session").value)
     app.extensions["accounts"].delete(copy)
-    monkeypatch.setattr(sessions, "resume", lambda _session_id: copy)
+    monkeypatch.setattr(sessions, "resume", lambda _session_id, **_how: copy)
     monkeypatch.setattr(sessions, "is_alive", lambda _copy: True)
     for path in ("/account", "/account/history", "/sessions", "/entries"):
         assert alice.client.get(path).status_code in (200, 404)
