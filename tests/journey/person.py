@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from http import HTTPStatus
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from playwright.sync_api import (
@@ -123,7 +123,8 @@ class Person:
 
     def press(self, name: str, *, within: str = "main") -> Self:
         """Press the button or follow the link that is called so, there."""
-        place = self.page.get_by_role("banner" if within == "bar" else "main")
+        roles: dict[str, Any] = {"bar": "banner", "news": "complementary"}
+        place = self.page.get_by_role(roles.get(within, "main"))
         button = place.get_by_role("button", name=name, exact=True)
         button.or_(place.get_by_role("link", name=name, exact=True)).click()
         return self

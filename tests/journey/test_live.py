@@ -114,7 +114,7 @@ def test_a_log_in_elsewhere_is_told_and_can_be_ended_at_once(
     for each in (laptop, tab):
         notice = each.page.locator(".notice", has_text="Not you?")
         expect(notice).to_contain_text("Chrome on Android")
-    laptop.press("End it").arrives(SESSIONS, "That session is over")
+    laptop.press("End it", within="news").arrives(SESSIONS, "That session is over")
     expect(tab.page.get_by_text("Not you?")).to_have_count(0)
     phone.arrives("Log in", "ended from another session")
 
@@ -128,7 +128,7 @@ def test_whoever_it_was_is_not_asked_again(
     notices = [each.page.get_by_text("Not you?") for each in (laptop, tab)]
     for notice in notices:
         expect(notice).to_be_visible()
-    laptop.press("It was me")
+    laptop.press("It was me", within="news")
     for notice in notices:
         expect(notice).to_have_count(0)
     laptop.open("/labels").arrives("Labels")

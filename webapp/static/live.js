@@ -66,6 +66,10 @@ async function fetchAnew() {
 
 // --- Another browser has logged in ---
 
+// Over the page: what somebody is about to press stays where it is.
+const newest = make("aside", { className: "newest", ariaLabel: "News" });
+const MOST = 3;
+
 function tellLogIn({ id, device, address, at }) {
   // Another tab may have been told that it was them.
   if (id <= Number(localStorage.knownLogIn ?? 0) || one(`#log-in-${id}`)) return;
@@ -79,8 +83,9 @@ function tellLogIn({ id, device, address, at }) {
     one("[name=form_token]").cloneNode(), make("button", { textContent: "End it" }));
   const notice = make("div", { id: `log-in-${id}`, className: "notice split" }, words, make("div", { className: "actions" }, end, mine));
   notice.setAttribute("role", "status");
-  all(".notice[id^=log-in-]")[2]?.remove();
-  one("main").prepend(notice);
+  if (newest.childElementCount >= MOST) newest.lastElementChild.remove();
+  newest.prepend(notice);
+  document.body.append(newest);
 }
 
 function forgetLogIns(isPast) {
