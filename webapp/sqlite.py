@@ -10,7 +10,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Executable, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from config.mistakes import RefusedToStart
 
@@ -32,7 +32,33 @@ def create_sqlite_engine(target: URL) -> Engine:
     engine = create_engine(target, pool_use_lifo=True, hide_parameters=True)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    if target.database:
+        _stay_with(engine, Path(target.database))
     return engine
+
+
+def _stay_with(engine: Engine, file: Path) -> None:
+    """Refuse to write to a file that is not at its place any more.
+
+    SQLite would go on in it, and all of it would be gone with the process.
+    """
+
+    def note(_connection: Any, record: Any) -> None:
+        record.info["file"] = file.stat()
+
+    def check(connection: Connection) -> None:
+        if not connection.get_execution_options().get("immediate"):
+            return
+        try:
+            is_there = os.path.samestat(connection.info["file"], file.stat())
+        except FileNotFoundError:
+            is_there = False
+        if not is_there:
+            gone = FileNotFoundError(f"{file} was removed or replaced meanwhile")
+            raise OperationalError("BEGIN IMMEDIATE", {}, gone)
+
+    event.listen(engine, "connect", note)
+    event.listen(engine, "begin", check, insert=True)
 
 
 def is_locked(error: DBAPIError) -> bool:

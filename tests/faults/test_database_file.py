@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.means import make_older
-from tests.faults.people import Tab
+from tests.faults.people import Tab, parts_down, wait_until
 from tests.servers import Gunicorn
 from webapp.schema import REVISION
 
@@ -122,3 +122,23 @@ def test_a_database_cut_under_a_running_server_fails_pages_and_no_process(
     file.write_bytes(whole)
     server.start()
     assert alice.is_logged_in_as("alice")
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_nothing_is_called_saved_in_a_file_that_is_not_there_any_more(
+    server: Gunicorn, how: str
+) -> None:
+    server.start()
+    alice = Tab(server).sign_up("alice")
+    assert alice.keep("before").status_code == 303
+    file = Path(server.settings["DATA_DIR"]) / "holdfast.db"
+    elsewhere = file.with_name("elsewhere")
+    file.rename(elsewhere)
+    if how == "replaced":
+        shutil.copy(elsewhere, file)
+    assert alice.keep("after").status_code == 503
+    assert alice.is_logged_in(), "reading goes on"
+    assert parts_down(server) == {"database"}
+    elsewhere.rename(file)
+    assert alice.keep("after").status_code == 303
+    wait_until(lambda: not parts_down(server), 5, "ready")
