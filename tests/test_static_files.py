@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import re
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,14 @@ def test_a_file_is_kept_for_ever_under_the_name_that_has_its_hash(
         again = alice.client.get(link, headers={"If-None-Match": first.headers["ETag"]})
         assert (again.status_code, again.data) == (304, b"")
         assert again.headers["Cache-Control"] == FOR_EVER
+
+
+def test_a_page_runs_no_script_but_the_one_it_was_made_with(alice: Browser) -> None:
+    scripts = alice.open("/entries/new").tree.xpath("//script")
+    assert len(scripts) == 3
+    for script in scripts:
+        digest = hashlib.sha256(_get(alice.client, script.get("src")).data).digest()
+        assert script.get("integrity") == f"sha256-{b64encode(digest).decode()}"
 
 
 @pytest.mark.parametrize("name", ["style.css", "style.0123456789ab.css"])

@@ -2,9 +2,11 @@
 
 `style.css` is linked as `style.<hash>.css`. Under any other name of it the newest is
 served and not kept: a page of another release, which runs beside this one for a while,
-finds its file here as well.
+finds its file here as well. A script it takes only when it is its own: pages name each
+script's hash (Subresource Integrity), and work without it.
 """
 
+import base64
 import hashlib
 import mimetypes
 import re
@@ -38,6 +40,11 @@ class StaticFile:
     def hash(self) -> str:
         return self.hashed_name.split(".")[-2]
 
+    @property
+    def integrity(self) -> str:
+        digest = hashlib.sha256(self.content).digest()
+        return f"sha256-{base64.b64encode(digest).decode()}"
+
 
 def init_static_files(app: Flask) -> None:
     """Serve the static folder from memory, and link its files by hashed names."""
@@ -45,6 +52,7 @@ def init_static_files(app: Flask) -> None:
     files: dict[str, StaticFile] = {}
     for path in sorted(filter(Path.is_file, folder.rglob("*.*")), key=_comes_later):
         files[str(path.relative_to(folder))] = _read(path, folder, files)
+    integrity = {name: file.integrity for name, file in files.items()}
 
     def use_hashed_name(endpoint: str, values: dict[str, object]) -> None:
         if endpoint == "static" and (file := files.get(str(values["filename"]))):
@@ -56,6 +64,7 @@ def init_static_files(app: Flask) -> None:
         return _answer(file, is_hashed=filename == file.hashed_name)
 
     app.url_defaults(use_hashed_name)
+    app.jinja_env.globals["integrity"] = integrity
     app.view_functions["static"] = serve
 
 

@@ -15,6 +15,7 @@ from tests.servers import Process, required
 MODULES = Path(__file__).parent / "node_modules"
 AXE = MODULES / "axe-core" / "axe.min.js"
 LIGHTHOUSE = MODULES / "lighthouse" / "cli" / "index.js"
+OBSERVATORY = MODULES.parent / "observatory.mjs"
 VNU = MODULES / "vnu-jar" / "build" / "dist" / "vnu.jar"
 # What makes it start in half the time; the checker's schema needs a large stack then.
 JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xss4m")
