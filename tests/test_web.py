@@ -42,8 +42,8 @@ ANSWERS: dict[int, tuple[str, str, dict[str, Any]]] = {
 }  # fmt: skip
 ADVICE = {400: "Go back, check", 401: "Log in and", 403: "Another site sent this",
           404: "Check the address", 405: "use the buttons", 409: "Reload the page",
-          413: "Send less", 418: "Go back", 429: "Wait a little", 500: "has been noted",
-          501: "has been noted", 503: "Nothing of this was saved"}  # fmt: skip
+          413: "send less", 418: "Go back", 429: "Wait a little", 500: "has been noted",
+          501: "has been noted", 503: "Wait a moment, then try again"}  # fmt: skip
 VISITED = ["/", "/login", "/signup", "/entries", "/entries/new", "/entries?q=none",
            "/entries/k", "/entries/k/edit", "/entries/k/delete", "/account",
            "/nothing", "/fail/crash", "/healthz", "/static/style.css"]  # fmt: skip

@@ -24,7 +24,7 @@ PAGES = {
     404: ("There is nothing here", "Check the address, or start from the first page."),
     405: ("That does not work here", "Go back and use the buttons of the page."),
     409: ("Something else came first", "Reload the page to see what is there now."),
-    413: ("That is too large", "Send less at a time."),
+    413: ("That is too large", "Go back and send less at a time."),
     429: ("Too many attempts", "Wait a little, then try again."),
     500: (
         "Something went wrong here",
@@ -35,6 +35,7 @@ PAGES = {
         "Nothing of this was saved. Wait a moment, then go back and try again.",
     ),
 }
+TO_READ = "Wait a moment, then try again. What was saved before is safe."
 RETRY_AFTER = "5"
 
 log = logging.getLogger(__name__)
@@ -99,6 +100,8 @@ def _failure(status: int, detail: str = "") -> tuple[str, int, dict[str, str]]:
 
 def error_page(status: int, message: str = "") -> tuple[str, int, dict[str, str]]:
     title, advice = PAGES.get(status) or PAGES[400 if status < 500 else 500]
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and request.method in ("GET", "HEAD"):
+        advice = TO_READ
     page = render_template(
         "errors/error.html", status=status, title=title, advice=message or advice
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from tests.journey.bad_days import BadDays
 from tests.journey.person import PATIENCE, SIZES, Person, Watch
 from tests.journey.world import World
 from tests.servers import required
@@ -46,6 +47,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world = World(tmp_path_factory.mktemp("world"))
     yield world
     world.server.close()
+
+
+@pytest.fixture(scope="session")
+def bad_days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BadDays]:
+    bad_days = BadDays(tmp_path_factory.mktemp("bad-days"))
+    yield bad_days
+    bad_days.server.close()
 
 
 @pytest.fixture

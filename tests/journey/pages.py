@@ -32,11 +32,11 @@ class Visit:
         return person.arrives(self.heading, status=self.status)
 
 
-def _at(path: str) -> Go:
+def at(path: str) -> Go:
     return lambda person: person.open(path)
 
 
-def _entry(key: str, *links: str) -> Go:
+def entry(key: str, *links: str) -> Go:
     """Find the entry by its key, open it, and follow these links from there."""
 
     def go(person: Person) -> None:
@@ -72,12 +72,12 @@ def _refused_entry(person: Person) -> None:
 
 
 def _refused_edit(person: Person) -> None:
-    _entry("printer", "Edit")(person)
+    entry("printer", "Edit")(person)
     person.arrives("Edit printer").fill(Value="{").press("Save")
 
 
 def _version(person: Person) -> None:
-    _entry("shopping list", "History")(person)
+    entry("shopping list", "History")(person)
     person.arrives("History of shopping list")
     values = person.page.get_by_role("table").get_by_role("link")
     values.nth(1).click()  # The first leads to what it is now.
@@ -119,7 +119,7 @@ def _file(text: str) -> FilePayload:
     return {"name": "file.csv", "mimeType": "text/csv", "buffer": text.encode()}
 
 
-def _import_of(text: str) -> Go:
+def import_of(text: str) -> Go:
     def go(person: Person) -> None:
         person.open("/entries/import")
         if person.title == FORETOLD:
@@ -131,7 +131,7 @@ def _import_of(text: str) -> Go:
 
 
 def _import_done(person: Person) -> None:
-    _import_of("key,value\nbrought in,by a file\n")(person)
+    import_of("key,value\nbrought in,by a file\n")(person)
     person.arrives(FORETOLD).press("Import")
     person.arrives("Import", "Done: ")
 
@@ -164,49 +164,49 @@ def _form_of_an_earlier_log_in(person: Person) -> None:
 WELCOME = "Keep it here. Find it here tomorrow."
 LIST = "Your entries"
 PAGES = {
-    "welcome": Visit("visitor", _at("/"), WELCOME),
-    "welcome-deleted": Visit("visitor", _at("/?notice=account-deleted"), WELCOME),
-    "sign-up": Visit("visitor", _at("/signup"), "Make an account"),
+    "welcome": Visit("visitor", at("/"), WELCOME),
+    "welcome-deleted": Visit("visitor", at("/?notice=account-deleted"), WELCOME),
+    "sign-up": Visit("visitor", at("/signup"), "Make an account"),
     "sign-up-refused": Visit("visitor", _refused_sign_up, "Make an account", 400),
-    "log-in": Visit("visitor", _at("/login"), "Log in"),
-    "log-in-next": Visit("visitor", _at("/entries/new"), "Log in"),
+    "log-in": Visit("visitor", at("/login"), "Log in"),
+    "log-in-next": Visit("visitor", at("/entries/new"), "Log in"),
     "log-in-refused": Visit("visitor", _refused_log_in, "Log in", 401),
-    "api-visitor": Visit("visitor", _at("/api"), "API"),
-    "404-visitor": Visit("visitor", _at("/nowhere"), "There is nothing here", 404),
-    "414": Visit("visitor", _at(f"/{'a' * 9000}"), "That address is too long", 414),
-    "list-empty": Visit("newcomer", _at("/entries"), LIST),
-    "overview-empty": Visit("newcomer", _at("/overview"), "Your year"),
-    "bin-empty": Visit("newcomer", _at("/entries/bin"), "Deleted entries"),
-    "list": Visit("anna", _at("/entries"), LIST),
+    "api-visitor": Visit("visitor", at("/api"), "API"),
+    "404-visitor": Visit("visitor", at("/nowhere"), "There is nothing here", 404),
+    "414": Visit("visitor", at(f"/{'a' * 9000}"), "That address is too long", 414),
+    "list-empty": Visit("newcomer", at("/entries"), LIST),
+    "overview-empty": Visit("newcomer", at("/overview"), "Your year"),
+    "bin-empty": Visit("newcomer", at("/entries/bin"), "Deleted entries"),
+    "list": Visit("anna", at("/entries"), LIST),
     "list-older": Visit(
         "anna", lambda anna: anna.open("/entries").press("Older →"), LIST
     ),
-    "list-label": Visit("anna", _at("/entries?label=money"), LIST),
-    "search": Visit("anna", _at("/entries?q=bread"), LIST),
-    "search-nothing": Visit("anna", _at("/entries?q=submarine"), LIST),
-    "search-refused": Visit("anna", _at(f"/entries?q={'a' * 300}"), LIST, 400),
+    "list-label": Visit("anna", at("/entries?label=money"), LIST),
+    "search": Visit("anna", at("/entries?q=bread"), LIST),
+    "search-nothing": Visit("anna", at("/entries?q=submarine"), LIST),
+    "search-refused": Visit("anna", at(f"/entries?q={'a' * 300}"), LIST, 400),
     "deleted": Visit("anna", _deleted, LIST),
-    "overview": Visit("anna", _at("/overview"), "Your year"),
+    "overview": Visit("anna", at("/overview"), "Your year"),
     "overview-table": Visit("anna", _overview_table, "Your year"),
-    "new": Visit("anna", _at("/entries/new"), "New entry"),
+    "new": Visit("anna", at("/entries/new"), "New entry"),
     "new-refused": Visit("anna", _refused_entry, "New entry", 400),
-    "show": Visit("anna", _entry("meter readings"), "meter readings"),
-    "show-json": Visit("anna", _entry("printer"), "printer"),
-    "show-large": Visit("anna", _entry("a long one"), "a long one"),
-    "show-long-key": Visit("anna", _entry(LONG_KEY), LONG_KEY),
-    "show-right-to-left": Visit("anna", _entry("שלום"), "שלום"),
-    "show-empty": Visit("anna", _entry("shopping list"), "shopping list"),
-    "show-secret": Visit("anna", _entry("door code"), "door code"),
-    "show-hidden": Visit("forgetful", _entry("door code"), "door code"),
-    "edit": Visit("anna", _entry("printer", "Edit"), "Edit printer"),
+    "show": Visit("anna", entry("meter readings"), "meter readings"),
+    "show-json": Visit("anna", entry("printer"), "printer"),
+    "show-large": Visit("anna", entry("a long one"), "a long one"),
+    "show-long-key": Visit("anna", entry(LONG_KEY), LONG_KEY),
+    "show-right-to-left": Visit("anna", entry("שלום"), "שלום"),
+    "show-empty": Visit("anna", entry("shopping list"), "shopping list"),
+    "show-secret": Visit("anna", entry("door code"), "door code"),
+    "show-hidden": Visit("forgetful", entry("door code"), "door code"),
+    "edit": Visit("anna", entry("printer", "Edit"), "Edit printer"),
     "edit-refused": Visit("anna", _refused_edit, "Edit printer", 400),
     "history": Visit(
-        "anna", _entry("shopping list", "History"), "History of shopping list"
+        "anna", entry("shopping list", "History"), "History of shopping list"
     ),
-    "history-none": Visit("anna", _entry("printer", "History"), "History of printer"),
+    "history-none": Visit("anna", entry("printer", "History"), "History of printer"),
     "compare": Visit(
         "anna",
-        _entry("shopping list", "History", "Compare"),
+        entry("shopping list", "History", "Compare"),
         "What changed in shopping list",
     ),
     "version": Visit("anna", _version, "shopping list as it was"),
@@ -214,39 +214,39 @@ PAGES = {
     "conflict-deleted": Visit(
         "anna", _conflict_with_a_deletion, re.compile("is deleted$"), 404
     ),
-    "delete": Visit("anna", _entry("printer", "Delete…"), "Delete printer?"),
-    "bin": Visit("anna", _at("/entries/bin"), "Deleted entries"),
-    "labels": Visit("anna", _at("/labels"), "Labels"),
-    "labels-none": Visit("newcomer", _at("/labels"), "Labels"),
-    "import": Visit("newcomer", _at("/entries/import"), "Import entries"),
+    "delete": Visit("anna", entry("printer", "Delete…"), "Delete printer?"),
+    "bin": Visit("anna", at("/entries/bin"), "Deleted entries"),
+    "labels": Visit("anna", at("/labels"), "Labels"),
+    "labels-none": Visit("newcomer", at("/labels"), "Labels"),
+    "import": Visit("newcomer", at("/entries/import"), "Import entries"),
     "import-refused": Visit(
-        "newcomer", _import_of("key,value\n,empty\nodd\n"), "Import entries", 400
+        "newcomer", import_of("key,value\n,empty\nodd\n"), "Import entries", 400
     ),
     "import-foretold": Visit(
         "anna",
-        _import_of("key,value\nshopping list,tea\nnew one,1\n"),
+        import_of("key,value\nshopping list,tea\nnew one,1\n"),
         FORETOLD,
     ),
     "import-done": Visit("newcomer", _import_done, "Import"),
-    "export": Visit("anna", _at("/entries/export"), "Export your entries"),
-    "exported": Visit("anna", _at("/entries/export/csv"), "Your export"),
-    "account": Visit("anna", _at("/account"), "Your account"),
+    "export": Visit("anna", at("/entries/export"), "Export your entries"),
+    "exported": Visit("anna", at("/entries/export/csv"), "Your export"),
+    "account": Visit("anna", at("/account"), "Your account"),
     "account-refused": Visit("anna", _refused_password, "Your account", 400),
     "account-history": Visit(
-        "anna", _at("/account/history"), "What happened to your account"
+        "anna", at("/account/history"), "What happened to your account"
     ),
-    "account-download": Visit("anna", _at("/account/download"), "Your download"),
-    "account-delete": Visit("anna", _at("/account/delete"), "Delete your account?"),
-    "tokens": Visit("anna", _at("/account/tokens"), "API tokens"),
-    "tokens-none": Visit("newcomer", _at("/account/tokens"), "API tokens"),
+    "account-download": Visit("anna", at("/account/download"), "Your download"),
+    "account-delete": Visit("anna", at("/account/delete"), "Delete your account?"),
+    "tokens": Visit("anna", at("/account/tokens"), "API tokens"),
+    "tokens-none": Visit("newcomer", at("/account/tokens"), "API tokens"),
     "token-made": Visit("anna", _token_made, "Your new token"),
     "token-refused": Visit("anna", _refused_token, "API tokens", 400),
-    "sessions": Visit("anna", _at("/sessions"), "Where you are logged in"),
-    "confirm": Visit("forgetful", _at("/account/tokens"), "Confirm your password"),
-    "last-time": Visit("anna", _at("/login/last-time"), "You are logged in"),
+    "sessions": Visit("anna", at("/sessions"), "Where you are logged in"),
+    "confirm": Visit("forgetful", at("/account/tokens"), "Confirm your password"),
+    "last-time": Visit("anna", at("/login/last-time"), "You are logged in"),
     "typed": Visit("anna", _typed_before_the_log_in, "What you typed"),
-    "api": Visit("anna", _at("/api"), "API"),
+    "api": Visit("anna", at("/api"), "API"),
     "403": Visit("anna", _form_of_an_earlier_log_in, "That is not allowed", 403),
-    "404": Visit("anna", _at("/entries/nowhere"), "There is nothing here", 404),
-    "405": Visit("anna", _at("/logout"), "That does not work here", 405),
+    "404": Visit("anna", at("/entries/nowhere"), "There is nothing here", 404),
+    "405": Visit("anna", at("/logout"), "That does not work here", 405),
 }

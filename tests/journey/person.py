@@ -33,6 +33,7 @@ ABORTED = "net::ERR_ABORTED"
 AWAY = (
     *("net::ERR_CONNECTION_REFUSED", "net::ERR_CONNECTION_RESET"),
     *("net::ERR_INCOMPLETE_CHUNKED_ENCODING", "net::ERR_EMPTY_RESPONSE"),
+    "net::ERR_INTERNET_DISCONNECTED",
 )
 # How a page that is open asks for them.
 FOLLOWING = ("eventsource", "fetch")

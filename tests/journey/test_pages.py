@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.journey.bad_days import BadDays
 from tests.journey.checkers import NuChecker, load_axe, violations
 from tests.journey.conftest import PersonAt
 from tests.journey.pages import PAGES
-from tests.journey.person import SIZES
+from tests.journey.person import SIZES, Person
+from tests.journey.states import BAD_DAYS, STATES
 from tests.journey.world import World
 from tests.servers import ROOT
 
@@ -27,15 +29,30 @@ def nu_checker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NuChecker]:
         checker.kill()
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PAGES | STATES)
 def test_everybody_can_use_it_at_each_size_in_light_and_dark(
     world: World, nu_checker: NuChecker, person_at: PersonAt, page: str
 ) -> None:
-    visit = PAGES[page]
+    visit = (PAGES | STATES)[page]
     person = person_at(world.server.url, visit.who)
     person.context.add_cookies(world.cookies[visit.who])
-    visit.by(person)
+    _judge(visit.by(person), page, nu_checker)
+
+
+@pytest.mark.parametrize("page", BAD_DAYS)
+def test_everybody_can_use_what_they_see_on_a_bad_day(
+    bad_days: BadDays, nu_checker: NuChecker, person_at: PersonAt, page: str
+) -> None:
+    visit = BAD_DAYS[page]
+    person = person_at(bad_days.server.url, visit.who)
+    person.context.add_cookies(bad_days.cookies[visit.who])
+    _judge(visit.by(person), page, nu_checker)
+
+
+def _judge(person: Person, page: str, nu_checker: NuChecker) -> None:
     assert nu_checker.messages(person.source) == []
+    # And what scripts have made of it.
+    assert nu_checker.messages(person.page.content()) == []
     load_axe(person)
     for size in SIZES:
         person.resize(size)

@@ -44,6 +44,8 @@ class World:
         self.cookies: dict[str, list[Any]] = {"visitor": []}
         self._make("newcomer")
         self._fill(self._make("anna"))
+        # The newest of her sessions, which has no log-in to be told of.
+        self._remember(Browser(self._client(DESKTOP[0]), "anna").log_in())
         # Whose password was given long ago.
         forgetful = self._make("forgetful")
         _keep(forgetful, "door code", "4 7 1 1", secret="yes")
@@ -51,11 +53,14 @@ class World:
 
     def _make(self, name: str) -> Browser:
         browser = Browser(self._client(DESKTOP[0]), name).sign_up()
-        self.cookies[name] = [
+        self._remember(browser)
+        return browser
+
+    def _remember(self, browser: Browser) -> None:
+        self.cookies[browser.name] = [
             {"name": cookie.name, "value": cookie.value, "url": self.server.url}
             for cookie in browser.client.cookies.jar
         ]
-        return browser
 
     def _fill(self, anna: Browser) -> None:
         Browser(self._client(DESKTOP[1]), anna.name).log_in()

@@ -310,8 +310,8 @@ if (one(".who")) {
   followLogOut();
 }
 if (sessionStorage.ended) {
-  // live.js has shown the way to the log-in.
-  if (!one(".who")) say(`Your session here is over: ${sessionStorage.ended}.`, { lasts: true });
+  // live.js has shown the way to the log-in; another tab may have been there first.
+  if (!one(".who")) one("main > .notice")?.prepend(`Your session here is over: ${sessionStorage.ended}. `);
   sessionStorage.removeItem("ended");
 }
 if (one(".notice.saved")) forgetDrafts((draft) => draft.isSent);
