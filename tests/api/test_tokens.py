@@ -139,7 +139,26 @@ def test_nobody_revokes_what_is_not_theirs(alice: Browser, bob: Browser) -> None
 def test_a_token_expires(
     alice: Browser, time: Any, expires: str, on: str, after: float | None
 ) -> None:
-    program = program_of(alice, expires=expires, on=on)
+    _expires(alice, time, after, expires=expires, on=on)
+
+
+@pytest.mark.parametrize(
+    ("on", "offset", "after"),
+    [("2099-01-02", "-720", 2), ("2099-01-02", "330", 1.5 - 5.5 / 24),
+     ("2099-01-01", "960", None), ("2098-12-31", "-960", 4 / 24)],
+)  # fmt: skip
+def test_the_last_day_ends_where_it_was_chosen(
+    alice: Browser, time: Any, on: str, offset: str, after: float | None
+) -> None:
+    if after is None:
+        alice.submit(PAGE, name="late", expires="date", on=on, offset=offset)
+        assert "Choose a date to come." in alice.text
+    else:
+        _expires(alice, time, after, expires="date", on=on, offset=offset)
+
+
+def _expires(alice: Browser, time: Any, after: float | None, **fields: str) -> None:
+    program = program_of(alice, **fields)
     if after is None:
         time.shift(DAY * 3000)
         assert works(program)
@@ -158,6 +177,7 @@ WRONG = [
     {"prefix": "x" * 201}, {"prefix": "a\0"}, {"access": "admin"}, {"expires": "8"},
     {"expires": "date"}, {"expires": "date", "on": "2000-01-01"},
     {"expires": "date", "on": "soon"}, {"expires": "date", "on": "10000-01-01"},
+    {"expires": "date", "on": "9999-12-31", "offset": "-960"},
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
@@ -62,7 +63,12 @@ def person_at(chromium: Browser) -> Iterator[PersonAt]:
     watches = []
 
     def sit_down(
-        url: str, name: str, size: str = "desktop", *, javascript: bool = True
+        url: str,
+        name: str,
+        size: str = "desktop",
+        *,
+        javascript: bool = True,
+        **options: Any,
     ) -> Person:
         width, height = SIZES[size]
         context = chromium.new_context(
@@ -74,6 +80,7 @@ def person_at(chromium: Browser) -> Iterator[PersonAt]:
             ),
             java_script_enabled=javascript,
             reduced_motion="reduce",
+            **options,
         )
         watch = Watch(context)
         watches.append((context, watch))

@@ -1,13 +1,14 @@
 """What people type about themselves, for the page, the API and the command line."""
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    Field,
     StringConstraints,
     model_validator,
 )
@@ -15,6 +16,7 @@ from pydantic import (
 from webapp import clock
 from webapp.accounts.models import TOKEN_NAME_LENGTH, TOKEN_PREFIX_LENGTH
 
+LATEST = date(9999, 1, 1)
 USER_NAME = re.compile(r"[A-Za-z0-9_-]{3,32}")
 
 
@@ -85,6 +87,16 @@ class NewToken(BaseModel):
     secrets: bool = False
     expires: Literal["never", "7", "30", "90", "365", "date"]
     on: Annotated[date | None, BeforeValidator(_read_date)] = None
+    # Minutes that whoever chose the day is ahead of UTC.
+    offset: Annotated[int, Field(ge=-960, le=960)] = 0
+
+    @property
+    def last_moment(self) -> datetime | None:
+        """The end of the day that was chosen."""
+        if self.on is None:
+            return None
+        zone = timezone(timedelta(minutes=self.offset))
+        return datetime.combine(self.on, time.max, zone).astimezone(UTC)
 
     @model_validator(mode="after")
     def _check_expiry(self) -> Self:
@@ -92,6 +104,8 @@ class NewToken(BaseModel):
             self.on = None
         elif self.on is None:
             raise ValueError("Choose the date on which it expires.")
-        elif self.on < clock.now().date():
+        elif self.on >= LATEST:
+            raise ValueError("Choose an earlier date.")
+        elif not (self.last_moment and self.last_moment > clock.now()):
             raise ValueError("Choose a date to come.")
         return self

@@ -4,7 +4,7 @@ import logging
 import re
 import secrets
 from collections.abc import Iterator, Sequence
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import CursorResult, and_, bindparam, or_, select, update
@@ -168,7 +168,7 @@ def _expiry(new: NewToken, now: datetime) -> datetime | None:
     if new.expires == "never":
         return None
     if new.on is not None:
-        return datetime.combine(new.on, time.max, now.tzinfo)
+        return new.last_moment
     return now + timedelta(days=int(new.expires))
 
 

@@ -1,6 +1,6 @@
 // The editor of an entry where scripts run: JSON is checked while one types, what was
 // typed is kept as a draft of this tab, leaving asks first, and what others do to the
-// entry meanwhile is told.
+// entry meanwhile is told. The time at which it ends is typed in the reader's own zone.
 
 import { UNUSED, make, one, read as readPage } from "./page.js";
 
@@ -22,6 +22,29 @@ function before(field) {
   // The browser writes a time its own way, as in leaving out seconds that are 0.
   return Object.assign(field.cloneNode(), { value: field.defaultValue }).value;
 }
+
+// --- The end: typed in the zone of the reader, sent in UTC as without this script ---
+
+const ends = form.elements.expires_at;
+const endsInUtc = ends.defaultValue;
+const SECONDS = "YYYY-MM-DDTHH:MM:SS".length;
+
+function toOwnZone(utc) {
+  const when = new Date(`${utc}Z`);
+  if (isNaN(when)) return utc;
+  return new Date(when - 60000 * when.getTimezoneOffset()).toISOString().slice(0, SECONDS);
+}
+
+// What the field comes with; what is in it already, the browser has put back.
+ends.defaultValue = toOwnZone(endsInUtc);
+const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+one(".own-zone", form).textContent = timeZone.replaceAll("_", " ");
+form.addEventListener("formdata", ({ formData }) => {
+  if (!ends.value) return;
+  // An hour that comes twice in autumn stays the one it was.
+  const isUntouched = ends.value === before(ends);
+  formData.set("expires_at", isUntouched ? endsInUtc : new Date(ends.value).toISOString().slice(0, SECONDS));
+});
 
 // --- JSON: what the server would say of it, before it is sent ---
 

@@ -237,6 +237,15 @@ function filterList() {
   }
 }
 
+// --- A day ends where the reader is ---
+
+function sendOffset(date) {
+  date.form.addEventListener("formdata", ({ formData }) => {
+    const end = new Date(`${date.value}T23:59:59`);
+    if (!isNaN(end)) formData.set("offset", -end.getTimezoneOffset());
+  });
+}
+
 // --- A form that is sent while the server cannot be reached stays where it is ---
 
 const OFFLINE = "Not sent: the server cannot be reached. What you typed is still here, to be sent later.";
@@ -316,6 +325,7 @@ if (sessionStorage.ended) {
 }
 if (one(".notice.saved")) forgetDrafts((draft) => draft.isSent);
 filterList();
+all("input[type=date]").forEach(sendOffset);
 document.addEventListener("submit", onSubmit, { capture: true });
 addEventListener("pageshow", () => all("form").forEach((form) => sent.delete(form)));
 addEventListener("online", () => say("You are online again."));
