@@ -58,7 +58,7 @@ def _told_of_a_change(person: Person) -> None:
     person.press("Edit").arrives(f"Edit {key}").fill(Value="typed here")
     tab.press("Edit").arrives(f"Edit {key}").fill(Value="typed there").press("Save")
     tab.arrives(key, "Saved.").page.close()
-    expect(person.page.get_by_text("changed elsewhere")).to_be_visible()
+    expect(person.page.locator(".notice")).to_contain_text("changed elsewhere")
 
 
 def _told_of_a_deletion(person: Person) -> None:
@@ -66,14 +66,14 @@ def _told_of_a_deletion(person: Person) -> None:
     tab = person.tab().open(person.path)
     person.press("Edit").arrives(f"Edit {tab.title}").fill(Value="typed here")
     tab.press("Delete…").press("Delete it").arrives(LIST).page.close()
-    expect(person.page.get_by_text("deleted elsewhere")).to_be_visible()
+    expect(person.page.locator(".notice")).to_contain_text("deleted elsewhere")
 
 
 def _offered_a_draft(person: Person) -> None:
     person.open("/entries/new").fill(Key="a thought", Value="Not to be lost.")
     person.page.once("dialog", lambda dialog: dialog.accept())
     person.page.reload()
-    expect(person.page.get_by_text("that was not saved")).to_be_visible()
+    expect(person.page.locator(".notice")).to_contain_text("that was not saved")
 
 
 def _not_json(person: Person) -> None:

@@ -61,6 +61,9 @@ def _judge(person: Person, page: str, nu_checker: NuChecker) -> None:
             person.take_picture(SCREENS / size / f"{page}-{scheme}.png")
             assert violations(person) == [], f"on a {size}, {scheme}"
             assert person.overflow() <= 0, f"wider than a {size}"
+    # A desktop at 400 % (WCAG 2.2, 1.4.10).
+    person.page.set_viewport_size({"width": 320, "height": 256})
+    assert person.overflow() <= 0, "wider than 320 px"
 
 
 def test_the_nu_html_checker_has_nothing_to_say_of_the_style_sheet(

@@ -2,7 +2,7 @@
 // typed is kept as a draft of this tab, leaving asks first, and what others do to the
 // entry meanwhile is told. The time at which it ends is typed in the reader's own zone.
 
-import { UNUSED, make, one, read as readPage } from "./page.js";
+import { UNUSED, make, one, read as readPage, say } from "./page.js";
 
 const form = document.querySelector("form:has(textarea[name=value])");
 const { value, secret, version } = form.elements;
@@ -110,6 +110,17 @@ function checkJson() {
   verdict.classList.toggle("error", Boolean(mistake));
 }
 
+// --- Notices above the form; that they are there is said aloud as well ---
+
+function tell(textContent, actions, className = "") {
+  const words = make("p", { textContent });
+  const notice = make("div", { className: `notice split ${className}` }, words, ...actions);
+  form.before(notice);
+  // A live region that comes together with its words is often not heard.
+  say(textContent, { isSeen: false });
+  return notice;
+}
+
 // --- A draft of what was typed, for this tab, this page and this person ---
 
 const person = document.querySelector(".who").textContent;
@@ -138,9 +149,6 @@ function offerDraft() {
   if (isChanged()) return; // The browser has put it back by itself.
   const restore = make("button", { type: "button", textContent: "Restore it" });
   const discard = make("button", { type: "button", className: "quiet", textContent: "Discard it" });
-  const words = make("p", { textContent: "You typed something here that was not saved." });
-  const offer = make("div", { className: "notice split" }, words, make("div", { className: "actions" }, restore, discard));
-  offer.setAttribute("role", "status");
   restore.addEventListener("click", () => {
     for (const field of fields.filter((each) => nameOf(each) in draft.typed)) {
       const was = draft.typed[nameOf(field)];
@@ -158,7 +166,8 @@ function offerDraft() {
     offer.remove();
     value.focus();
   });
-  form.before(offer);
+  const actions = make("div", { className: "actions" }, restore, discard);
+  const offer = tell("You typed something here that was not saved.", [actions]);
 }
 
 // --- What others do to the entry meanwhile; live.js hears of it ---
@@ -176,11 +185,9 @@ async function lookAgain() {
   const words = isGone ? "This entry was deleted elsewhere. What you typed is still here, and saving keeps it anew."
     : isUnsaved() ? "This entry was changed elsewhere. What you typed is still here, and saving shows you both."
     : "This entry was changed elsewhere.";
-  const notice = make("div", { className: "notice split elsewhere" }, make("p", { textContent: words }));
-  notice.setAttribute("role", "status");
   const link = { href: form.dataset.entry, className: "button quiet", textContent: "See what it is now" };
-  if (!isGone) notice.append(make("a", isUnsaved() ? { ...link, target: "_blank" } : { ...link, href: location.href }));
-  form.before(notice);
+  const look = make("a", isUnsaved() ? { ...link, target: "_blank" } : { ...link, href: location.href });
+  tell(words, isGone ? [] : [look], "elsewhere");
 }
 
 if (form.dataset.entry) {

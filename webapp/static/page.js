@@ -40,7 +40,7 @@ const UNITS = [
   ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1],
 ];
 
-export function showTimes(within = document) {
+function showTimes(within = document) {
   for (const time of all("time[datetime]", within)) {
     const when = new Date(time.dateTime);
     if (isNaN(when)) continue;
@@ -125,6 +125,8 @@ function onKey(event) {
 function search() {
   const field = one("#q");
   if (!field) return location.assign(`${root}entries#q`);
+  // Not every browser moves the focus there to select what is in it.
+  field.focus();
   field.select();
 }
 
@@ -195,7 +197,6 @@ function filterList() {
     change(0);
   });
   form.addEventListener("submit", (event) => {
-    if (!navigator.onLine) return;
     event.preventDefault();
     change(0);
   });
