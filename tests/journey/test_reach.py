@@ -91,6 +91,24 @@ def test_a_search_without_the_network_stays_on_the_page(anna: Person) -> None:
     expect(anna.page.locator(".entries tbody tr:visible")).not_to_have_count(0)
 
 
+def test_what_was_chosen_to_compare_stays_chosen_when_there_is_news(
+    anna: Person,
+) -> None:
+    anna.keep("a history", "one").press("Edit").arrives("Edit a history")
+    anna.fill(Value="two").press("Save").arrives("a history", "Saved.", "two")
+    anna.press("Edit").arrives("Edit a history")
+    anna.fill(Value="three").press("Save").arrives("a history", "Saved.", "three")
+    tab = anna.tab().open(anna.path).press("Edit").arrives("Edit a history")
+    anna.press("History").arrives("History of a history")
+    old = anna.page.locator("input[name=old]")
+    old.last.check()
+    number = str(old.last.get_attribute("value"))
+    tab.fill(Value="four").press("Save").arrives("a history", "Saved.", "four")
+    tab.page.close()
+    expect(old).to_have_count(3)
+    expect(anna.page.locator("input[name=old]:checked")).to_have_value(number)
+
+
 def test_a_name_of_a_person_has_room_on_the_narrowest_screen(anna: Person) -> None:
     anna.page.set_viewport_size({"width": 320, "height": 700})
     anna.open("/entries").arrives("Your entries")

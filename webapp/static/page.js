@@ -175,7 +175,9 @@ export function replaceBy(page, place) {
   // A table that somebody has opened stays so.
   if (one("details[open]", place)) for (const details of all("details", found)) details.open = true;
   const focused = place.contains(activeElement) && nameOf(activeElement);
+  const chosen = all("input:checked", place).map(({ name, value }) => `${name} ${value}`);
   place.replaceChildren(...found.childNodes);
+  for (const box of all("input", place)) if (chosen.includes(`${box.name} ${box.value}`)) box.checked = true;
   for (const [name, value] of Object.entries(found.dataset)) place.dataset[name] = value;
   addCopyButtons(place);
   if (focused) all("a, button", place).find((link) => nameOf(link) === focused)?.focus();
