@@ -2,7 +2,7 @@
 // now, a log-in of another browser is told, and a session that is over shows the log-in.
 // Only a page that is seen has a stream: a browser opens no more than six at once.
 
-import { UNUSED, all, forgetDrafts, make, makeButton, one, read, replaceBy, root } from "./page.js";
+import { UNUSED, all, forgetDrafts, make, makeButton, one, read, replaceBy, root, say } from "./page.js";
 
 // Of these ends the person knows, and what they typed is theirs.
 const KEEPS_DRAFTS = ["timed out", "replaced"];
@@ -82,7 +82,8 @@ function tellLogIn({ id, device, address, at }) {
   const end = make("form", { method: "post", action: `${root}sessions/${id}/end` },
     one("[name=form_token]").cloneNode(), make("button", { textContent: "End it" }));
   const notice = make("div", { id: `log-in-${id}`, className: "notice split" }, words, make("div", { className: "actions" }, end, mine));
-  notice.setAttribute("role", "status");
+  // What comes together with its role is not read out everywhere.
+  say(`${device} (${address}) logged in to your account.`, { isSeen: false });
   if (newest.childElementCount >= MOST) newest.lastElementChild.remove();
   newest.prepend(notice);
   document.body.append(newest);
