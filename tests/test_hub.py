@@ -99,6 +99,15 @@ def test_nobody_waits_at_the_end() -> None:
             assert later is None
 
 
+def close(made: list[Hub]) -> None:
+    """Close them, and wait until none of them hears or says anything more."""
+    for hub in made:
+        hub.close()
+    for thread in threading.enumerate():
+        if thread.name == "news":
+            thread.join(SOON)
+
+
 @pytest.fixture
 def hub_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Hub]]:
     """Make the hub of a process; at the end none of them hears any more."""
@@ -112,11 +121,7 @@ def hub_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Hub]]:
         return made[-1]
 
     yield make
-    for hub in made:
-        hub.close()
-    for thread in threading.enumerate():
-        if thread.name == "news":
-            thread.join(SOON)
+    close(made)
 
 
 def test_another_process_hears_it_through_redis(
@@ -185,14 +190,17 @@ class Refusing:
         yield None
 
 
-def test_what_is_wrong_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_wrong_is_said_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubs, "RETRY", 0.1)
     caplog.set_level(logging.WARNING, "webapp")
     hub = Hub(Refusing())
     with waiting(hub, ANNA) as waiter:
         for _ in range(3):
             hub.tell([ANNA])
             assert waiter.wait(AT_ONCE)
-    hub.close()
+    close([hub])
     assert [each for each in caplog.messages if "NOPERM" in each] == [
         "Open pages see late what other processes do. NOPERM"
     ]
