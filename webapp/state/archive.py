@@ -4,9 +4,11 @@ Whatever database the records come from, here they are SQLite: every machine has
 opens it, and it can check itself.
 """
 
+import errno
 import hashlib
 import os
 import sqlite3
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -31,8 +33,10 @@ DAMAGE = (
     EOFError,
     KeyError,
     NotImplementedError,
+    OverflowError,
     RuntimeError,
-    UnicodeDecodeError,
+    struct.error,
+    ValueError,
 )
 
 
@@ -85,6 +89,11 @@ def read(file: Path, folder: Path) -> tuple[Path, Manifest]:
         raise BadBackup("Its manifest is not one that this release knows.") from error
     except DAMAGE as error:
         raise BadBackup(f"The file is no backup, or damaged: {error}") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # What should be the place of something in the file is none.
+        raise BadBackup("The file is no backup, or damaged.") from error
     if sum_up(records) != manifest.sha256:
         raise BadBackup("The file is damaged: the records are not those it had.")
     return records, manifest
