@@ -18,7 +18,7 @@ from config.secret_sources import forget
 from config.settings import load_settings
 from tests.vault import serving
 
-pytestmark = pytest.mark.embedded
+pytestmark = [pytest.mark.embedded, pytest.mark.long]
 
 REGION = "eu-central-1"
 SECRET = "postgres://holdfast:hunter2@db.example/holdfast"

@@ -17,6 +17,9 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 from tests.browser import Browser
 
+# Hundreds of requests; what an attacker tries is not what breaks from hour to hour.
+pytestmark = pytest.mark.long
+
 FORM = "application/x-www-form-urlencoded"
 UPLOAD = "multipart/form-data"
 TEXT = "Dear diary, the harbour is quiet."

@@ -227,6 +227,10 @@ class StoreUnavailable(HoldfastError):
     problem = "unavailable"
 
 
+class Unheard(StoreUnavailable):
+    """The store keeps values, and takes no news from one process to others."""
+
+
 def _words(seconds: int) -> str:
     for length, unit in ((3600, "hour"), (60, "minute")):
         if seconds > length:

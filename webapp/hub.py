@@ -9,12 +9,12 @@ import resource
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 from webapp import metrics
-from webapp.errors import StoreUnavailable
+from webapp.errors import StoreUnavailable, Unheard
 
 # Seconds between two tries to hear other processes again.
 RETRY = 2.0
@@ -31,12 +31,12 @@ class Channel(Protocol):
     """What takes messages from one process to all others, while they listen."""
 
     def tell(self, message: str) -> None:
-        """Send to whoever hears; raises StoreUnavailable."""
+        """Send to whoever hears; raises StoreUnavailable, or Unheard where refused."""
 
     def hear(self) -> Iterator[str | None]:
         """Give each message, and None for each while without one.
 
-        The first None says that from now on all are heard. Raises StoreUnavailable.
+        The first None says that from now on all are heard. Raises as `tell`.
         """
 
 
@@ -77,10 +77,8 @@ class Hub:
         user_ids = list(user_ids)
         self._wake(user_ids)
         if self._channel and user_ids:
-            try:
-                self._channel.tell(" ".join([self._name, *map(str, user_ids)]))
-            except StoreUnavailable as error:
-                self._complain(str(error))
+            message = " ".join([self._name, *map(str, user_ids)])
+            self._try(lambda channel: channel.tell(message), self._channel)
 
     @contextmanager
     def waiting(self, user_id: int) -> Iterator[Waiter | None]:
@@ -129,10 +127,7 @@ class Hub:
 
     def _hear(self, channel: Channel) -> None:
         while not self.is_closed:
-            try:
-                self._hear_until_cut(channel)
-            except StoreUnavailable as error:
-                self._complain(str(error))
+            self._try(self._hear_until_cut, channel)
             time.sleep(RETRY)
 
     def _hear_until_cut(self, channel: Channel) -> None:
@@ -148,11 +143,16 @@ class Hub:
             if teller != self._name:
                 self._wake(int(each) for each in user_ids if each.isdecimal())
 
-    def _complain(self, trouble: str) -> None:
-        """Log what is wrong once, until it is another thing or has gone."""
-        if trouble != self._trouble:
-            self._trouble = trouble
-            log.warning("Open pages see late what other processes do. %s", trouble)
+    def _try(self, action: Callable[[Channel], None], channel: Channel) -> None:
+        """Say once what is refused; of a store that is away the log has a word."""
+        try:
+            action(channel)
+        except Unheard as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                log.warning("Open pages see late what other processes do. %s", error)
+        except StoreUnavailable:
+            pass
 
 
 def open_hub(*stores: object) -> Hub:

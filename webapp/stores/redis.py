@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 
 import redis
 from cachelib.redis_base import BaseRedisCache
+from redis.client import PubSub
 from redis.exceptions import ClusterError, RedisClusterException
 from redis.sentinel import MasterNotFoundError
 
-from webapp.errors import StoreUnavailable
+from webapp.errors import StoreUnavailable, Unheard
 from webapp.lasting import Lasting
 from webapp.stores.circuit import Circuit
 from webapp.stores.interface import Json, Measure, add_up, place_of
@@ -111,26 +112,19 @@ class RedisStore(BaseRedisCache):
         return 0
 
     def tell(self, message: str) -> None:
-        with self._asking(), _unheard():
+        with self._asking(), _speaking():
             self._write_client.publish(self._news, message)
 
     def hear(self) -> Iterator[str | None]:
         with self._asking():
             listener = self._read_client.pubsub()
-        # Its trouble is none of the values: the server may have cut it off alone.
-        with closing(listener), _unheard(FAILURES):
-            listener.subscribe(self._news)
-            is_silent = False
-            while True:
-                found = listener.get_message(timeout=PING)
-                if not found and is_silent:
-                    raise redis.TimeoutError("the server is silent")
-                if found:
-                    is_news = found["type"] == "message"
-                    yield str(found["data"], "utf-8", "replace") if is_news else None
-                else:
-                    listener.ping()
-                is_silent = not found
+        try:
+            with closing(listener), _speaking():
+                listener.subscribe(self._news)
+                yield from _messages(listener)
+        except FAILURES as error:
+            # No trouble of the values: it may have cut off the one that listens.
+            raise StoreUnavailable(f"Redis: {_describe(error)}") from error
 
     def measure(self) -> Measure:
         # Somebody may have made a list of one, which has no such length.
@@ -205,14 +199,26 @@ class RedisStore(BaseRedisCache):
 
 
 @contextmanager
-def _unheard(
-    failures: tuple[type[Exception], ...] = (redis.ResponseError,),
-) -> Iterator[None]:
-    """Say of which kind a failure is: values may be kept where no news are heard."""
+def _speaking() -> Iterator[None]:
+    """Say that news alone are refused: values may be kept all the same."""
     try:
         yield
-    except failures as error:
-        raise StoreUnavailable(f"Redis tells no news: {error}") from error
+    except redis.ResponseError as error:
+        raise Unheard(f"Redis tells no news: {error}") from error
+
+
+def _messages(listener: PubSub) -> Iterator[str | None]:
+    is_silent = False
+    while True:
+        found = listener.get_message(timeout=PING)
+        if not found and is_silent:
+            raise redis.TimeoutError("the server is silent")
+        if found:
+            is_news = found["type"] == "message"
+            yield str(found["data"], "utf-8", "replace") if is_news else None
+        else:
+            listener.ping()
+        is_silent = not found
 
 
 def _is_away(error: Exception) -> bool:
