@@ -181,8 +181,12 @@ class MariaDB(DatabaseServer):
         return self._as_user(server, "--no-defaults", *places, *address, *quick)
 
     def emptying(self) -> list[str]:
-        off = "SET foreign_key_checks = 0"
-        return [off, *(f"TRUNCATE {NAME}.{table}" for table in TABLES)]
+        # To empty a table that is empty takes as long as one that is not.
+        names = [f"{NAME}.{table}" for table in TABLES]
+        looks = (f"(SELECT '{each}' FROM {each} LIMIT 1)" for each in names)  # noqa: S608
+        with self.connect(self.emptied_from) as connection:
+            full = connection.scalars(text(" UNION ALL ".join(looks))).all()
+        return ["SET foreign_key_checks = 0", *(f"TRUNCATE {each}" for each in full)]
 
 
 SERVERS = {"postgresql": Postgres, "mariadb": MariaDB}

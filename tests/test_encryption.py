@@ -39,6 +39,7 @@ def test_it_cannot_be_read_at_another_place(elsewhere: tuple[str | int, ...]) ->
     assert encryption.decrypt(encryption.encrypt(TEXT, PLACE), elsewhere) is None
 
 
+@pytest.mark.long
 @settings(max_examples=100, derandomize=True, deadline=None, database=None)
 @given(
     st.text('a\n"\\[], é', max_size=8),

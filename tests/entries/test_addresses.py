@@ -140,6 +140,7 @@ def test_any_key_comes_back_from_its_address(app: Flask, key: str) -> None:
     _check_that_everybody_leaves_it_as_it_is(address)
 
 
+@pytest.mark.long
 @REPEATABLE
 @given(one=KEYS, other=KEYS)
 def test_two_keys_never_share_an_address(app: Flask, one: str, other: str) -> None:

@@ -152,6 +152,7 @@ def test_of_two_who_saw_the_same_version_the_second_is_told(entries: Entries) ->
     assert entries.get(ALICE, "k").value == "decided"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", [1, 7, 1000])
 @pytest.mark.parametrize("words", ["kept", "often", "rare", "#!", "no such"])
 def test_a_search_goes_through_all_pages_both_ways(
