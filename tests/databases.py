@@ -181,12 +181,14 @@ class MariaDB(DatabaseServer):
         return self._as_user(server, "--no-defaults", *places, *address, *quick)
 
     def emptying(self) -> list[str]:
-        # To empty a table that is empty takes as long as one that is not.
+        # To empty a table that is empty takes as long as one that is not. Of people
+        # tests know the numbers.
         names = [f"{NAME}.{table}" for table in TABLES]
         looks = (f"(SELECT '{each}' FROM {each} LIMIT 1)" for each in names)  # noqa: S608
         with self.connect(self.emptied_from) as connection:
             full = connection.scalars(text(" UNION ALL ".join(looks))).all()
-        return ["SET foreign_key_checks = 0", *(f"TRUNCATE {each}" for each in full)]
+        emptied = {f"{NAME}.users", *full}
+        return ["SET foreign_key_checks = 0", *(f"TRUNCATE {each}" for each in emptied)]
 
 
 SERVERS = {"postgresql": Postgres, "mariadb": MariaDB}

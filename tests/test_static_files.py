@@ -136,16 +136,19 @@ def test_a_long_page_of_which_no_stranger_writes_a_part_is_compressed(
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_what_a_visitor_sees_of_the_api_is_sent_once(
-    client: FlaskClient, alice: Browser
+@pytest.mark.parametrize("path", ["/", "/api"])
+def test_what_is_the_same_for_every_visitor_is_sent_once(
+    client: FlaskClient, alice: Browser, path: str
 ) -> None:
     for headers in ({}, GZIP):
-        first = _get(client, "/api", **headers)
+        first = _get(client, path, **headers)
         assert first.headers["Cache-Control"] == "private, no-cache"
         known = headers | {"If-None-Match": first.headers["ETag"]}
-        again = _get(client, "/api", **known)
+        again = _get(client, path, **known)
         assert (again.status_code, again.data) == (304, b"")
-        assert _get(alice.client, "/api", **known).status_code == 200
+        of_alice = _get(alice.client, path, **known)
+        assert of_alice.status_code == 200
+        assert of_alice.headers["Cache-Control"] == "no-store"
 
 
 def test_first_load_of_a_page_is_light(client: FlaskClient, alice: Browser) -> None:

@@ -86,12 +86,12 @@ class Hub:
         if self.is_closed or self.count() >= MOST:
             yield None
             return
-        self._begin_to_hear()
         waiting = self._waiting.setdefault(user_id, [])
         for oldest in waiting[: 1 - MOST_OF_ONE]:
             oldest.dismiss()
         waiter = Waiter()
         waiting.append(waiter)
+        self._begin_to_hear()
         metrics.OPEN_PAGES.inc()
         try:
             yield waiter

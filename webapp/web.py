@@ -167,6 +167,17 @@ def add_headers(response: Response) -> Response:
     return response
 
 
+def of_a_visitor(text: str) -> Response:
+    """Let a browser keep a page that has nothing of anybody in it, and ask each time.
+
+    `compressed` answers 304 where it has not changed.
+    """
+    page = Response(text)
+    page.headers["Cache-Control"] = "private, no-cache"
+    page.add_etag()
+    return page
+
+
 def go_to(endpoint: str, **values: Any) -> WerkzeugResponse:
     """Send the browser on to a page, after a form was dealt with."""
     return redirect(url_for(endpoint, **values), HTTPStatus.SEE_OTHER)

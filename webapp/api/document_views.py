@@ -11,6 +11,7 @@ from webapp.api.openapi import Document, describe
 from webapp.compression import compressed
 from webapp.programs import PROBLEMS
 from webapp.sessions.guard import public, session
+from webapp.web import Answer, of_a_visitor
 
 blueprint = Blueprint("api_document", __name__, url_prefix="/api")
 
@@ -28,15 +29,9 @@ def openapi() -> WerkzeugResponse:
 @blueprint.get("")
 @public
 @compressed
-def index() -> Response:
-    """Show the page; a visitor's has nothing of anybody in it, and may be kept."""
-    page = Response(
-        render_template("api.html", document=_described(), problems=PROBLEMS)
-    )
-    if session.user_id is None:
-        page.headers["Cache-Control"] = "private, no-cache"
-        page.add_etag()
-    return page
+def index() -> Answer:
+    page = render_template("api.html", document=_described(), problems=PROBLEMS)
+    return page if session.user_id else of_a_visitor(page)
 
 
 @blueprint.app_template_filter()

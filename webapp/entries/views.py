@@ -14,6 +14,7 @@ from flask import (
 )
 from pydantic import BaseModel
 
+from webapp.compression import compressed
 from webapp.entries.address import EntryKey
 from webapp.entries.days import Days
 from webapp.entries.earlier import EarlierValues
@@ -43,7 +44,7 @@ from webapp.sessions.guard import (
     session,
 )
 from webapp.sessions.large import large_form
-from webapp.web import Answer, go_to, parse, refuse
+from webapp.web import Answer, go_to, of_a_visitor, parse, refuse
 
 blueprint = Blueprint("entries", __name__)
 
@@ -80,9 +81,12 @@ def init_entries(
 @blueprint.get("/")
 @public
 def home() -> Answer:
-    if session.user_id:
-        return index()
-    return render_template("welcome.html")
+    return index() if session.user_id else _welcome()
+
+
+@compressed
+def _welcome() -> Answer:
+    return of_a_visitor(render_template("welcome.html"))
 
 
 @blueprint.get("/entries")
