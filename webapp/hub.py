@@ -45,7 +45,15 @@ class Waiter:
 
     def __init__(self) -> None:
         self._news = threading.Event()
-        self.is_dismissed = False
+        self._dismissed = threading.Event()
+
+    @property
+    def is_dismissed(self) -> bool:
+        return self._dismissed.is_set()
+
+    def rest(self, seconds: float) -> None:
+        """Hear no news for a while, unless dismissed."""
+        self._dismissed.wait(seconds)
 
     def wait(self, seconds: float) -> bool:
         """Return at the first news since the last wait; tell whether there are any."""
@@ -57,7 +65,7 @@ class Waiter:
         self._news.set()
 
     def dismiss(self) -> None:
-        self.is_dismissed = True
+        self._dismissed.set()
         self._news.set()
 
 

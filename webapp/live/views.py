@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
@@ -78,7 +77,7 @@ def _follow(live: Live, hub: Hub, copy: Copy, before: Known | None) -> Iterator[
 
 def _wait(waiter: Waiter, found: News, *, pauses: bool) -> Iterator[str]:
     if pauses:
-        time.sleep(GAP)
+        waiter.rest(GAP)
     left = (found.until - clock.now()).total_seconds()
     if not waiter.wait(min(_about(HEARTBEAT), max(0.0, left))):
         yield ":\n\n"
