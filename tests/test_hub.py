@@ -128,12 +128,12 @@ def test_another_process_hears_it_through_redis(
     real_redis: str, hub_at: Callable[..., Hub]
 ) -> None:
     here, there = (hub_at(open_store(real_redis, "cache")) for _ in range(2))
-    with waiting(there, ANNA) as waiter, waiting(there, BERT) as other:
+    with waiting(there, ANNA) as waiter:
         assert waiter.wait(SOON), "once it hears, it looks what it has missed"
-        assert other.wait(SOON)
-        here.tell([ANNA])
-        assert waiter.wait(SOON)
-        assert not other.wait(AT_ONCE)
+        with waiting(there, BERT) as other:
+            here.tell([ANNA])
+            assert waiter.wait(SOON)
+            assert not other.wait(AT_ONCE)
 
 
 def test_a_process_does_not_hear_itself_twice(
