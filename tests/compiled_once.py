@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from jinja2 import FileSystemBytecodeCache
+from redis._parsers import CommandsParser
 from sqlalchemy import Engine
 from werkzeug.routing import Rule
 
@@ -24,6 +25,7 @@ def share(patch: pytest.MonkeyPatch, folder: Path) -> None:
     )
     _share_addresses(patch)
     _share_statements(patch)
+    _share_commands(patch)
 
 
 def _share_addresses(patch: pytest.MonkeyPatch) -> None:
@@ -52,6 +54,20 @@ def _share_statements(patch: pytest.MonkeyPatch) -> None:
     # The inserts of objects have a cache each.
     for mapper in Model.registry.mappers:
         patch.setitem(mapper.__dict__, "_compiled_cache", Statements())
+
+
+def _share_commands(patch: pytest.MonkeyPatch) -> None:
+    """Ask the servers of a Cluster once which commands they know."""
+    ask: Callable[..., Any] = CommandsParser.initialize
+    known: dict[str, Any] = {}
+
+    def ask_once(parser: Any, client: Any) -> None:
+        if not known:
+            ask(parser, client)
+            known.update(parser.commands)
+        parser.commands = dict(known)
+
+    patch.setattr(CommandsParser, "initialize", ask_once)
 
 
 class Statements(dict[Any, Any]):

@@ -56,8 +56,8 @@ class DatabaseServer(Process):
         """Remove every row; whoever is still connected is cut off."""
         for engine in self.engines:
             engine.dispose()
-        self.end_others()
         with self.connect(self.emptied_from) as connection:
+            self._end_others(connection)
             for statement in self.emptying():
                 connection.execute(text(statement))
         self.engines.clear()
@@ -107,10 +107,13 @@ class DatabaseServer(Process):
             # Our own: what is cut is not always known as such when it is looked at.
             operator.dispose()
         with self.connect() as connection:
-            numbers = connection.scalars(text(self.others), {"name": NAME}).all()
-            for number in numbers:
-                with suppress(DBAPIError):  # Gone by itself meanwhile.
-                    connection.execute(text(self.end), {"number": number})
+            return self._end_others(connection)
+
+    def _end_others(self, connection: Connection) -> int:
+        numbers = connection.scalars(text(self.others), {"name": NAME}).all()
+        for number in numbers:
+            with suppress(DBAPIError):  # Gone by itself meanwhile.
+                connection.execute(text(self.end), {"number": number})
         return len(numbers)
 
     def close(self) -> None:
@@ -143,7 +146,10 @@ class Postgres(DatabaseServer):
     runs_as = operator = first = "postgres"
     driver = "postgresql+psycopg"
     emptied_from = NAME
-    others = "SELECT pid FROM pg_stat_activity WHERE datname = :name"
+    others = (
+        "SELECT pid FROM pg_stat_activity "
+        "WHERE datname = :name AND pid <> pg_backend_pid()"
+    )
     end = "SELECT pg_terminate_backend(:number)"
 
     def _make_data(self) -> None:
@@ -158,7 +164,10 @@ class Postgres(DatabaseServer):
         return self._as_user(*server, *given)
 
     def emptying(self) -> list[str]:
-        return [f"TRUNCATE {', '.join(TABLES)} RESTART IDENTITY CASCADE"]
+        # TRUNCATE makes new files for each table and index: ten times as long.
+        deletes = [f"DELETE FROM {each}" for each in reversed(TABLES)]  # noqa: S608
+        begin_anew = "SELECT setval(seqrelid::regclass, 1, false) FROM pg_sequence"
+        return ["; ".join(deletes), begin_anew]
 
 
 class MariaDB(DatabaseServer):

@@ -136,6 +136,8 @@ class Cluster:
             node = Redis(_new(folder, f"node{number}"), *options)
             node.port = _free_port_with_bus()
             self.nodes.append(node.start())
+        # Kept: it is emptied before each test.
+        self._clients = [node.client() for node in self.nodes]
         addresses = [f"127.0.0.1:{node.port}" for node in self.nodes]
         cli = required(shutil.which("redis-cli"), "redis-cli on the PATH")
         subprocess.run(  # noqa: S603
@@ -188,9 +190,9 @@ class Cluster:
         return found
 
     def empty(self) -> None:
-        for node in self.nodes:
+        for client in self._clients:
             with suppress(redis.ReadOnlyError):
-                node.client().flushall()
+                client.flushall()
 
     def close(self) -> None:
         for node in self.nodes:

@@ -68,6 +68,7 @@ def other(database: Database, url: str, monkeypatch: pytest.MonkeyPatch) -> Data
     return Database(url)
 
 
+@pytest.mark.embedded
 @pytest.mark.long
 def test_processes_that_start_at_once_all_find_the_tables_made(url: str) -> None:
     spawn = get_context("spawn")
@@ -120,6 +121,7 @@ def test_the_tables_are_what_the_models_say(any_database: Database) -> None:
     assert not any_database.upgrade()
 
 
+@pytest.mark.embedded
 @pytest.mark.long
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_upgrading_any_release_keeps_what_was_there(url: str, revision: str) -> None:

@@ -15,6 +15,8 @@ from webapp.errors import Unheard
 from webapp.hub import Hub, Waiter, open_hub
 from webapp.stores import Store, open_store
 
+pytestmark = pytest.mark.embedded
+
 AT_ONCE, SOON = 0.01, 10.0
 ANNA, BERT = 1, 2
 

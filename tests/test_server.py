@@ -17,7 +17,7 @@ from tests.browser import Browser
 from tests.faults.wire import compose, connect
 from tests.servers import ROOT, Gunicorn
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.embedded, pytest.mark.long]
 
 # Every line begins with the time and how severe it is.
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\S+ (INFO|WARNING) \S+ ")

@@ -28,6 +28,8 @@ from webapp.accounts import breaches, range_api
 from webapp.accounts.breaches import Breaches
 from webapp.stores import Store, open_store
 
+pytestmark = pytest.mark.embedded
+
 START = datetime(2099, 1, 1, 12, tzinfo=UTC)
 SOON = timedelta(seconds=MAX_AGE - 60)
 LATER = timedelta(seconds=MAX_AGE + 60)

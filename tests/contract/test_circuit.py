@@ -7,6 +7,8 @@ from webapp.errors import StoreUnavailable
 from webapp.stores import Store, open_store
 from webapp.stores.circuit import Circuit
 
+pytestmark = pytest.mark.embedded
+
 
 class Away(OSError):
     """There is no server."""

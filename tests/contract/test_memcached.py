@@ -14,6 +14,8 @@ from webapp.errors import StoreUnavailable
 from webapp.stores import LARGEST_VALUE, Store, open_store
 from webapp.stores.memcached import MemcachedStore
 
+pytestmark = pytest.mark.embedded
+
 DAY = 24 * 3600
 KEYS = [f"key {number}" for number in range(40)]
 

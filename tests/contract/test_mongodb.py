@@ -18,6 +18,8 @@ from webapp.errors import StoreUnavailable
 from webapp.stores import open_store
 from webapp.stores.mongodb import MongoStore, _Watch
 
+pytestmark = pytest.mark.embedded
+
 PRIMARY = {"ok": 1, "isWritablePrimary": True, "setName": "x", "hosts": ["a:1"]}
 SECONDARY = {"ok": 1, "secondary": True, "setName": "x", "hosts": ["a:1"]}
 UNKNOWN = {"ok": 0}

@@ -12,6 +12,8 @@ from webapp.errors import StoreUnavailable, Unheard
 from webapp.hub import Channel
 from webapp.stores import Store, open_store
 
+pytestmark = pytest.mark.embedded
+
 # What docs/deploy.md says that a user needs.
 RIGHTS = (
     "on >secret ~holdfast:* &holdfast:* -@all +@read +@write +@transaction "
