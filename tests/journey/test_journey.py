@@ -81,6 +81,7 @@ def _change_it_in_two_tabs(anna: Person) -> None:
         each.open("/entries").press("a note").arrives("a note")
         each.press("Edit").arrives("Edit a note")
     tab.fill(Value="Written in the second tab.").press("Save").arrives("a note")
+    anna.page.bring_to_front()
     anna.fill(Value="Written in the first tab.").press("Save")
     anna.arrives(
         "Two versions of a note",
