@@ -120,10 +120,9 @@ def database_server(request: pytest.FixtureRequest) -> Iterator[DatabaseServer |
     if kind == "sqlite":
         yield None
         return
-    with database_server_of(kind) as server:
-        database = Database(load_settings(database_url=server.url).database)
-        database.upgrade()
-        database.engine.dispose()
+    with database_server_of(kind) as server, pytest.MonkeyPatch.context() as patch:
+        server.keep_connections(patch)
+        Database(load_settings(database_url=server.url).database).upgrade()
         yield server
 
 

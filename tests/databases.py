@@ -8,11 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import cast
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+import pytest
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.pool import Pool, QueuePool
 
 from tests.servers import Process, required
+from webapp import database
 from webapp.database import Model
 
 NAME = "holdfast"
@@ -41,6 +45,7 @@ class DatabaseServer(Process):
         # Those of this process that have connected since it was emptied.
         self.engines: set[Engine] = set()
         self._operators: dict[str, Engine] = {}
+        self._kept: dict[URL, tuple[Pool, Dialect]] = {}
         self._make_data()
 
     @property
@@ -53,23 +58,45 @@ class DatabaseServer(Process):
         raise NotImplementedError
 
     def empty(self) -> None:
-        """Remove every row; whoever is still connected is cut off."""
-        for engine in self.engines:
-            engine.dispose()
+        """Remove every row; whoever is still at it is cut off."""
+        pools = {engine.pool for engine in self.engines}
+        kept = {pool for pool, _ in self._kept.values()}
+        is_in_use = any(cast("QueuePool", pool).checkedout() for pool in pools)
+        for pool in pools if is_in_use else pools - kept:
+            pool.dispose()
         with self.connect(self.emptied_from) as connection:
-            self._end_others(connection)
+            if is_in_use:
+                self._end_others(connection)
             for statement in self.emptying():
                 connection.execute(text(statement))
         self.engines.clear()
+
+    def keep_connections(self, patch: pytest.MonkeyPatch) -> None:
+        """Let each application here go on with the connections of those before it.
+
+        A new one knows no table yet, which with PostgreSQL is a third of a test.
+        """
+        create_engine = database._create_engine
+
+        def create_on_kept(url: str) -> Engine:
+            engine = create_engine(url)
+            if self._is_here(engine):
+                own = engine.pool, engine.dialect
+                engine.pool, engine.dialect = self._kept.setdefault(engine.url, own)
+            return engine
+
+        patch.setattr(database, "_create_engine", create_on_kept)
 
     def emptying(self) -> list[str]:
         raise NotImplementedError
 
     def note(self, connection: Connection) -> None:
         """Note that somebody in this process has connected to the database."""
-        url = connection.engine.url
-        if url.port == self.port and url.database == NAME:
+        if self._is_here(connection.engine):
             self.engines.add(connection.engine)
+
+    def _is_here(self, engine: Engine) -> bool:
+        return engine.url.port == self.port and engine.url.database == NAME
 
     def environment(self) -> dict[str, str]:
         # In a shared folder a MariaDB that starts removes temporary tables of others.
@@ -82,9 +109,9 @@ class DatabaseServer(Process):
         return False
 
     @contextmanager
-    def connect(self, database: str = "") -> Iterator[Connection]:
+    def connect(self, name: str = "") -> Iterator[Connection]:
         """Give a connection of the operator's, whose statements are no transactions."""
-        name = database or self.first
+        name = name or self.first
         if name not in self._operators:
             url = f"{self.driver}://{self.operator}@127.0.0.1:{self.port}/{name}"
             # Kept: connecting takes MariaDB longer than emptying all tables.
@@ -119,6 +146,8 @@ class DatabaseServer(Process):
     def close(self) -> None:
         for engine in self._operators.values():
             engine.dispose()
+        for pool, _ in self._kept.values():
+            pool.dispose()
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 

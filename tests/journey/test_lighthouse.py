@@ -17,8 +17,9 @@ FULL = {"accessibility": 1, "best-practices": 1, "seo": 1}
 FAST = 0.98
 # Whatever else the machine does makes a page slower, never faster.
 TRIES = 3
-# What Chromium does now and then on a machine that is busy.
-NOTHING_RECORDED = "NO_NAVSTART"
+# Of some twenty recordings Chromium begins one too late, and of a busy machine two in
+# a row; Lighthouse says to run it again.
+NOTHING_RECORDED, RECORDINGS = "NO_NAVSTART", 5
 
 
 @pytest.mark.alone
@@ -60,8 +61,9 @@ def _scores(world: World, who: str, path: str, file: Path) -> dict[str, float]:
         "HOME": str(file.parent),
     }
     judged = _run(command, environment)
-    if NOTHING_RECORDED in judged.stderr:
-        judged = _run(command, environment)
+    for _ in range(RECORDINGS - 1):
+        if NOTHING_RECORDED in judged.stderr:
+            judged = _run(command, environment)
     assert judged.returncode == 0, judged.stderr
     report = json.loads(file.read_text("utf-8"))
     assert report["finalDisplayedUrl"] == f"{world.server.url}{path}"
