@@ -41,7 +41,9 @@ class FileStore(FileSystemCache):
         self.last_trouble = 0.0
         self._lock = threading.Lock()
         self._unseen: Any = None
-        Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The parents that mkdir makes by itself are everybody's to look into.
+        for each in (Path(folder).parent, Path(folder)):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
         super().__init__(folder, threshold=0, default_timeout=0)
         self._lock_path = Path(folder) / ".lock"
         self._lock_file = _open_lock(self._lock_path)
