@@ -169,13 +169,12 @@ def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what is promised of every store on each, or on the one that is asked for."""
+    """Run what is promised of every store on a Cluster too, where one is asked for."""
     own = metafunc.definition.iter_markers("parametrize")
     chosen = any("store_url" in mark.args[0] for mark in own)
     if "store_url" in metafunc.fixturenames and not chosen:
-        asked = metafunc.config.getoption("--stores")
-        stores = STORES if asked == "files" else [asked]
-        metafunc.parametrize("store_url", stores, indirect=True)
+        more = ["cluster"] if metafunc.config.getoption("--stores") == "cluster" else []
+        metafunc.parametrize("store_url", [*STORES, *more], indirect=True)
 
 
 @pytest.fixture(scope="session")

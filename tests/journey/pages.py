@@ -58,8 +58,16 @@ def _refused_log_in(person: Person) -> None:
     person.press("Log in")
 
 
+def become_somebody(person: Person) -> None:
+    """Make an account whose sessions are of no matter to other pages."""
+    person.name = f"somebody-{next(_numbers)}"
+    person.open("/signup").fill(User_name=person.name, Password=person.password)
+    person.press("Make the account").arrives(LIST)
+
+
 def _typed_before_the_log_in(person: Person) -> None:
     """Send a form with the session over, log in, and see what was typed."""
+    become_somebody(person)
     person.open("/entries/new").fill(Key="a thought", Value="Not to be lost.")
     person.context.clear_cookies()
     person.press("Save").arrives("Log in", status=401)
@@ -244,7 +252,7 @@ PAGES = {
     "sessions": Visit("anna", at("/sessions"), "Where you are logged in"),
     "confirm": Visit("forgetful", at("/account/tokens"), "Confirm your password"),
     "last-time": Visit("anna", at("/login/last-time"), "You are logged in"),
-    "typed": Visit("anna", _typed_before_the_log_in, "What you typed"),
+    "typed": Visit("visitor", _typed_before_the_log_in, "What you typed"),
     "api": Visit("anna", at("/api"), "API"),
     "403": Visit("anna", _form_of_an_earlier_log_in, "That is not allowed", 403),
     "404": Visit("anna", at("/entries/nowhere"), "There is nothing here", 404),

@@ -12,19 +12,21 @@ import httpx
 from playwright.sync_api import expect
 
 from tests.browser import Browser
-from tests.journey.pages import FORETOLD, LIST, WELCOME, Visit, at, entry, import_of
+from tests.journey.pages import (
+    FORETOLD,
+    LIST,
+    WELCOME,
+    Visit,
+    at,
+    become_somebody,
+    entry,
+    import_of,
+)
 from tests.journey.person import Person
 
 TOO_LARGE = "That is too large"
 CANNOT = "That cannot be done right now"
 _numbers = count(1)
-
-
-def _becomes_somebody(person: Person) -> None:
-    """Make an account whose sessions are of no matter to other pages."""
-    person.name = f"somebody-{next(_numbers)}"
-    person.open("/signup").fill(User_name=person.name, Password=person.password)
-    person.press("Make the account").arrives(LIST)
 
 
 @contextmanager
@@ -36,14 +38,14 @@ def _elsewhere(person: Person) -> Iterator[Browser]:
 
 
 def _not_you(person: Person) -> None:
-    _becomes_somebody(person)
+    become_somebody(person)
     person.keep("a note", "of no matter").open("/entries").arrives(LIST)
     with _elsewhere(person):
         expect(person.page.get_by_text("Not you?")).to_be_visible()
 
 
 def _session_over(person: Person) -> None:
-    _becomes_somebody(person)
+    become_somebody(person)
     person.open("/account").arrives("Your account")
     with _elsewhere(person) as other:
         expect(person.page.get_by_text("Not you?")).to_be_visible()
