@@ -18,7 +18,7 @@ from webapp.database import AnyRow, Database
 from webapp.entries.inputs import is_legal_key
 from webapp.entries.listing import has_label
 from webapp.entries.models import KEY_LENGTH, LARGE, Entry, labels_of
-from webapp.entries.search_index import SHORTEST_WORD, candidates, has_sqlite_index
+from webapp.entries.search_index import candidates
 from webapp.entries.searching import STEP_ROWS, contains, one_step
 from webapp.entries.spans import MINE, NOT_OVER
 from webapp.errors import Invalid
@@ -134,9 +134,10 @@ def _indexed(
 
     What is too large for the index may match as well.
     """
-    if len(query.q.casefold()) < SHORTEST_WORD or not has_sqlite_index(db):
+    indexed = candidates(db, given["user_id"], query.q)
+    if indexed is None:
         return None
-    ids = db.scalars(candidates(given["user_id"], query.q).limit(FEW + 1)).all()
+    ids = db.scalars(indexed.limit(FEW + 1)).all()
     if len(ids) > FEW:
         return None
     # Not in order: SQLite would go through all of the person's keys for it.
