@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from urllib.parse import quote
 
 from playwright.sync_api import FilePayload
 
@@ -37,11 +38,10 @@ def at(path: str) -> Go:
 
 
 def entry(key: str, *links: str) -> Go:
-    """Find the entry by its key, open it, and follow these links from there."""
+    """Open the page of the entry, and follow these links from there."""
 
     def go(person: Person) -> None:
-        person.open("/entries").fill(Search_keys_and_values=key).press("Search")
-        person.arrives("Your entries").press(key).arrives(key)
+        person.open(f"/entries/{quote(key)}").arrives(key)
         for link in links:
             person.press(link)
 
