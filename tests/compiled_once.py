@@ -1,10 +1,11 @@
 """What every application compiles, compiled once for all tests of a process.
 
 Each test makes an application of its own, and a third of its time would go into the
-same pages, addresses and statements. What is shared here has no state.
+same pages, files, addresses and statements. What is shared here has no state.
 """
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from redis._parsers import CommandsParser
 from sqlalchemy import Engine
 from werkzeug.routing import Rule
 
-from webapp import database
+from webapp import database, static_files
 from webapp.database import Model
 
 
@@ -23,6 +24,7 @@ def share(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setattr(
         Flask, "jinja_options", {"bytecode_cache": FileSystemBytecodeCache(str(folder))}
     )
+    patch.setattr(static_files, "_read_all", cache(static_files._read_all))
     _share_addresses(patch)
     _share_statements(patch)
     _share_commands(patch)

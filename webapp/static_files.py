@@ -48,10 +48,7 @@ class StaticFile:
 
 def init_static_files(app: Flask) -> None:
     """Serve the static folder from memory, and link its files by hashed names."""
-    folder = Path(app.static_folder or "")
-    files: dict[str, StaticFile] = {}
-    for path in sorted(filter(Path.is_file, folder.rglob("*.*")), key=_comes_later):
-        files[str(path.relative_to(folder))] = _read(path, folder, files)
+    files = _read_all(Path(app.static_folder or ""))
     integrity = {name: file.integrity for name, file in files.items()}
 
     def use_hashed_name(endpoint: str, values: dict[str, object]) -> None:
@@ -66,6 +63,13 @@ def init_static_files(app: Flask) -> None:
     app.url_defaults(use_hashed_name)
     app.jinja_env.globals["integrity"] = integrity
     app.view_functions["static"] = serve
+
+
+def _read_all(folder: Path) -> dict[str, StaticFile]:
+    files: dict[str, StaticFile] = {}
+    for path in sorted(filter(Path.is_file, folder.rglob("*.*")), key=_comes_later):
+        files[str(path.relative_to(folder))] = _read(path, folder, files)
+    return files
 
 
 def _comes_later(path: Path) -> tuple[bool, str]:
