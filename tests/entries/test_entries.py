@@ -138,6 +138,17 @@ def test_search_is_without_case_and_takes_every_character_as_it_is(
     assert [row.key for row in rows] == ([found] if found else [])
 
 
+@pytest.mark.parametrize(
+    ("words", "found"), [("k", "cold"), ("K", "cold"), ("i", "job")]
+)
+def test_a_letter_of_ascii_finds_its_capitals_beyond_ascii(
+    entries: Entries, words: str, found: str
+) -> None:
+    for key, value in {"cold": "3 \u212a", "job": "\u0130\u015f", "rest": "of"}.items():
+        _keep(entries, key, value)
+    assert [row.key for row in entries.page(ALICE, ListQuery(q=words)).rows] == [found]
+
+
 def test_of_two_who_saw_the_same_version_the_second_is_told(entries: Entries) -> None:
     seen = _keep(entries, "k", "first").version
     entries.change(ALICE, "k", seen, NewValue(value="of one tab"))
