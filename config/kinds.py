@@ -16,6 +16,8 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field
 
+from config.urls import split_url
+
 # What has only this machine, and what machines share.
 HELD_HERE = ("memory", "file")
 REDIS_SCHEMES = tuple(
@@ -104,7 +106,7 @@ def _read_rate(value: Any) -> Any:
 
 
 def _check_store_url(value: str) -> str:
-    scheme = urlsplit(value).scheme
+    scheme = split_url(value).scheme
     if scheme not in STORE_SCHEMES:
         raise ValueError(f"a URL that starts with one of {_listed(STORE_SCHEMES)}")
     if scheme == "file" and not re.match("file:///[^/]", value):
@@ -113,14 +115,14 @@ def _check_store_url(value: str) -> str:
 
 
 def _check_redis_url(value: str) -> str:
-    if urlsplit(value).scheme not in REDIS_SCHEMES:
+    if split_url(value).scheme not in REDIS_SCHEMES:
         raise ValueError(f"a URL that starts with one of {_listed(REDIS_SCHEMES)}")
     return _check_redis_path(_check_port(value))
 
 
 def _check_redis_path(url: str) -> str:
     """Refuse a path that redis-py would take for database 0 without a word."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     kind = parts.scheme.partition("+")[2]
     if parts.scheme not in REDIS_SCHEMES:
         return url
@@ -133,7 +135,7 @@ def _check_redis_path(url: str) -> str:
 def _check_port(url: str) -> str:
     try:
         # Sentinel and Cluster have several hosts.
-        for host in urlsplit(url).netloc.rpartition("@")[2].split(","):
+        for host in split_url(url).netloc.rpartition("@")[2].split(","):
             _ = urlsplit(f"//{host}").port
     except ValueError:
         raise ValueError("a URL with a port from 0 to 65535") from None

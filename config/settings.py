@@ -6,7 +6,7 @@ Nothing has to be set. A wrong value stops the start, one line per mistake.
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
@@ -30,6 +30,7 @@ from config.kinds import (
 )
 from config.mistakes import RefusedToStart, explain
 from config.secret_sources import fetch
+from config.urls import split_url
 
 
 class Settings(BaseModel):
@@ -243,7 +244,7 @@ class Settings(BaseModel):
             ("session data is", self.session_store),
             ("cached values are", self.cache_store),
         ):
-            if urlsplit(url).scheme in HELD_HERE:
+            if split_url(url).scheme in HELD_HERE:
                 return f"{name} in {url} (REDIS_URL)"
         return ""
 
@@ -290,7 +291,7 @@ def _check_together(settings: Settings) -> None:
                 f"{idle.upper()}={given}: at most {lifetime.upper()} ({most})"
             )
     places = [settings.session_store, settings.cache_store]
-    folders = [unquote(urlsplit(url).path) for url in places if url[:5] == "file:"]
+    folders = [unquote(split_url(url).path) for url in places if url[:5] == "file:"]
     if len(folders) == 2 and Path(folders[0]).resolve() == Path(folders[1]).resolve():
         raise RefusedToStart(
             f"CACHE_URL={settings.cache_store}: another folder than SESSION_URL"

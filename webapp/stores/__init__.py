@@ -5,9 +5,10 @@ it is in trouble, and never brings back what was deleted: see `Store.replace`.
 """
 
 from importlib.util import find_spec
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from config.mistakes import RefusedToStart, without_password
+from config.urls import split_url
 from webapp.stores.file import FileStore
 from webapp.stores.interface import LARGEST_VALUE, Measure, Store
 from webapp.stores.memory import MemoryStore
@@ -26,11 +27,11 @@ def open_store(url: str, name: str, *, any_certificate: bool = False) -> Store:
     RefusedToStart when a folder cannot be made or written, the URL not be used, or
     its driver is not installed.
     """
-    scheme = urlsplit(url).scheme.partition("+")[0]
+    scheme = split_url(url).scheme.partition("+")[0]
     if scheme == "memory":
         return MemoryStore()
     if scheme == "file":
-        folder = unquote(urlsplit(url).path)
+        folder = unquote(split_url(url).path)
         try:
             return FileStore(folder)
         except OSError as error:

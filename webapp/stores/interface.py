@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from cachelib.serializers import JSONSerializer
 from pydantic_core import from_json
 
+from config.urls import split_url
 from webapp import clock, metrics
 from webapp.lasting import Lasting
 
@@ -146,6 +146,6 @@ def note_trouble(store: Store, reason: str) -> None:
 
 def place_of(url: str) -> str:
     """Return the URL without user, password and parameters, which may be secret."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     hosts = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{hosts}{parts.path}"

@@ -25,6 +25,7 @@ from pymemcache.exceptions import (
     MemcacheUnexpectedCloseError,
 )
 
+from config.urls import split_url
 from webapp.errors import StoreUnavailable
 from webapp.lasting import Lasting
 from webapp.stores.circuit import TIMEOUT, Circuit
@@ -250,7 +251,7 @@ def _describe(error: Exception) -> str:
 
 def _addresses(url: str) -> Iterator[tuple[str, tuple[str, int]]]:
     """Yield each server of `memcached://HOST:PORT,HOST:PORT`, or raise ValueError."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     if "@" in parts.netloc or parts.path.strip("/") or parts.query:
         raise ValueError("hosts and ports alone, for it knows no user and no path")
     for each in parts.netloc.split(","):

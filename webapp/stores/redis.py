@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 from cachelib.redis_base import BaseRedisCache
@@ -12,6 +11,7 @@ from redis.client import PubSub
 from redis.exceptions import ClusterError, RedisClusterException
 from redis.sentinel import MasterNotFoundError
 
+from config.urls import split_url
 from webapp.errors import StoreUnavailable, Unheard
 from webapp.lasting import Lasting
 from webapp.stores.circuit import Circuit
@@ -46,7 +46,7 @@ class RedisStore(BaseRedisCache):
         self._circuit = Circuit(self, "Redis", FAILURES, _is_away, _describe)
         self._run_id = ""
         # Channels are the same in every database of a server.
-        self._news = f"holdfast:news:{urlsplit(url).path.rpartition('/')[2]}"
+        self._news = f"holdfast:news:{split_url(url).path.rpartition('/')[2]}"
 
     @property
     def place(self) -> str:

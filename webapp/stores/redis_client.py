@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import redis
 from redis.backoff import NoBackoff
@@ -21,6 +21,7 @@ from redis.connection import Connection, parse_url
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from config.urls import split_url
 from webapp.stores.circuit import TIMEOUT
 
 REDIS_PORT, SENTINEL_PORT = 6379, 26379
@@ -51,7 +52,7 @@ def connector(url: str, *, any_certificate: bool = False) -> Callable[..., Clien
     """
     if url.startswith("valkey"):
         url = f"redis{url.removeprefix('valkey')}"
-    scheme, _, kind = urlsplit(url).scheme.partition("+")
+    scheme, _, kind = split_url(url).scheme.partition("+")
     unchecked = UNCHECKED if scheme == "rediss" and any_certificate else {}
     options: Options = {
         "socket_timeout": TIMEOUT,
@@ -74,7 +75,7 @@ def connector(url: str, *, any_certificate: bool = False) -> Callable[..., Clien
 
 
 def _behind_sentinel(url: str, options: Options) -> Callable[..., Client]:
-    service, _, number = urlsplit(url).path.strip("/").partition("/")
+    service, _, number = split_url(url).path.strip("/").partition("/")
     hosts, given = _read(url, number, SENTINEL_PORT)
     watcher = {name: options[name] for name in ("socket_timeout", "retry")}
     for name in ("username", "password"):
@@ -101,7 +102,7 @@ def _in_cluster(url: str, options: Options) -> Callable[..., Client]:
 
 def _read(url: str, path: str, port: int) -> tuple[list[tuple[str, int]], Options]:
     """Return the hosts with their ports, and what else the URL says."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     user, at, listed = parts.netloc.rpartition("@")
     scheme = parts.scheme.partition("+")[0]
     hosts, given = [], {}
@@ -115,7 +116,7 @@ def _read(url: str, path: str, port: int) -> tuple[list[tuple[str, int]], Option
 
 def _check_names(url: str, known: set[str]) -> None:
     """Raise ValueError for parameters that redis-py would stumble over, or not mind."""
-    named = parse_qs(urlsplit(url).query, keep_blank_values=True)
+    named = parse_qs(split_url(url).query, keep_blank_values=True)
     if unknown := sorted(named.keys() - known):
         raise ValueError(f"it cannot have the parameter {', '.join(unknown)}")
 
