@@ -113,8 +113,9 @@ class Process:
     def freeze(self) -> None:
         """Let it hold its connections and answer nothing."""
         self.signal(signal.SIGSTOP)
-        # A thread that runs on another core goes on for a moment.
-        while any(state[0] != "T" for state in self._listed("stat", "-L")):
+        # A thread that runs on another core goes on for a moment. Who has ended stays
+        # a zombie: its parent, which is frozen as well, cannot take note of it.
+        while any(state[0] not in "TZ" for state in self._listed("stat", "-L")):
             time.sleep(0.001)
 
     def thaw(self) -> None:

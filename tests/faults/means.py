@@ -23,7 +23,9 @@ TABLES = """SELECT name FROM main.sqlite_schema WHERE type = 'table'
 def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
     """Give a folder on a disk of its own; where none can be had the row is not run."""
     folder.mkdir()
-    _mount("-t", "tmpfs", "-o", f"size={kilobytes}k,mode=700", "tmpfs", str(folder))
+    size = f"size={kilobytes}k,mode=700"
+    if reason := _mount("-t", "tmpfs", "-o", size, "tmpfs", folder):
+        pytest.skip(f"not run: no disk can be mounted here ({reason})")
     try:
         yield folder
     finally:
@@ -35,11 +37,12 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
 def only_readable(folder: Path) -> Iterator[None]:
     """Let nothing be written there, once no server has a file of it open."""
     wait_until(lambda: not _is_in_use(folder), 10, f"let go of {folder}")
-    _mount("-o", "remount,ro", str(folder))
+    # What a process had open is closed a moment after it has left the list.
+    wait_until(lambda: not _mount("-o", "remount,ro", folder), 10, "only readable")
     try:
         yield
     finally:
-        _mount("-o", "remount,rw", str(folder))
+        assert not _mount("-o", "remount,rw", folder)
 
 
 @contextmanager
@@ -109,8 +112,8 @@ def _copy_rows(newer: Path, older: Path) -> None:
             db.execute(f"INSERT INTO main.{table} ({columns}) {rows}")
 
 
-def _mount(*arguments: str) -> None:
+def _mount(*arguments: str | Path) -> str:
+    """Return why it cannot be done; nothing when it is."""
     command = ["/bin/mount", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        pytest.skip(f"not run: no disk can be mounted here ({done.stderr.strip()})")
+    return done.stderr.strip() or "no reason given" if done.returncode else ""
