@@ -1,6 +1,7 @@
 """The application, the cast (alice owns, bob is a stranger) and their browsers."""
 
 import gc
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.databases import SERVERS, DatabaseServer, database_server_of
 from tests.servers import (
     closed_port,
     memcached_server,
+    quickest_disk,
     redis_server,
     server,
     silent_port,
@@ -85,7 +87,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave out what takes long, unless something in particular is asked for."""
+    """Put folders of tests in memory: every write is on the disk before its answer.
+
+    Leave out what takes long, unless something in particular is asked for.
+    """
+    if folder := quickest_disk():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
     if config.args_source is config.ArgsSource.TESTPATHS and not config.option.markexpr:
         config.option.markexpr = "not long"
 

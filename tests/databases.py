@@ -15,13 +15,11 @@ from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, t
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.pool import Pool, QueuePool
 
-from tests.servers import Process, required
+from tests.servers import Process, quickest_disk, required
 from webapp import database
 from webapp.database import Model
 
 NAME = "holdfast"
-# Bytes that a server takes at most.
-ROOM = 2_000_000_000
 TABLES = [table.name for table in Model.metadata.sorted_tables]
 
 
@@ -39,7 +37,7 @@ class DatabaseServer(Process):
     end: str
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="holdfast-", dir=_quickest_disk()))
+        self.folder = Path(tempfile.mkdtemp(prefix="holdfast-", dir=quickest_disk()))
         super().__init__(self.folder)
         self.data = self.folder / "data"
         # Those of this process that have connected since it was emptied.
@@ -245,15 +243,6 @@ def database_server_of(kind: str) -> Iterator[DatabaseServer]:
         with suppress(InvalidRequestError):
             event.remove(Engine, "engine_connect", server.note)
         server.close()
-
-
-def _quickest_disk() -> str | None:
-    """Return a folder in memory where there is room for it: nothing here must last."""
-    memory = Path("/dev/shm")  # noqa: S108
-    with suppress(OSError):
-        if shutil.disk_usage(memory).free > ROOM:
-            return str(memory)
-    return None
 
 
 def _postgres(program: str) -> str:

@@ -21,6 +21,9 @@ from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
 ROOT = Path(__file__).parent.parent
 STARTS_WITHIN = 20
+MEMORY = Path("/dev/shm")  # noqa: S108
+# Bytes that a server, or all the folders of a test run, take at most.
+ROOM = 2_000_000_000
 
 
 def free_port() -> int:
@@ -40,6 +43,15 @@ def required(what: str | None, why: str) -> str:
     if in_ci():
         pytest.fail(f"CI needs {why}")
     pytest.skip(why)
+
+
+def quickest_disk() -> Path | None:
+    """Return a folder in memory where there is room for it: nothing here must last."""
+    with suppress(OSError):
+        may_run_programs = not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
+        if may_run_programs and shutil.disk_usage(MEMORY).free > ROOM:
+            return MEMORY
+    return None
 
 
 class Process:
