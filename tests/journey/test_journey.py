@@ -2,17 +2,25 @@
 
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, Playwright, expect
 
-from tests.journey.conftest import PersonAt
+from tests.journey.conftest import CHROMIUM, PersonAt, launched
 from tests.journey.person import SIZES, Person
 from tests.journey.world import let_the_password_be_long_ago
 from tests.servers import Gunicorn
 
 WELCOME = "Keep it here. Find it here tomorrow."
 NEW_PASSWORD = "eleven-lanterns-on-a-slow-river"
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """The browser as people have it."""
+    with launched(playwright, CHROMIUM) as browser:
+        yield browser
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["scripts", "no-scripts"])
