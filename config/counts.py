@@ -3,12 +3,15 @@
 prometheus_client wants a folder for that, named in the environment before it is loaded.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+PREFIX = "holdfast"
 # What is mapped into memory from a disk that is full ends the process that writes it.
 MEMORY = Path("/dev/shm")  # noqa: S108
 
@@ -16,8 +19,12 @@ MEMORY = Path("/dev/shm")  # noqa: S108
 def open_folder() -> None:
     """Make this process's folder, unless it has one: SIGHUP reads settings again."""
     if not _is_ours():
-        memory = MEMORY if MEMORY.is_dir() else None
-        os.environ[VARIABLE] = tempfile.mkdtemp(prefix=_prefix(), dir=memory)
+        place = MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
+        _remove_what_is_left(place)
+        folder = os.environ[VARIABLE] = tempfile.mkdtemp(prefix=_prefix(), dir=place)
+        # Until this process and all its workers have ended, however they do.
+        with suppress(OSError):
+            _lock(folder, fcntl.LOCK_SH)
 
 
 def forget(pid: int) -> None:
@@ -34,10 +41,30 @@ def remove_folder() -> None:
         shutil.rmtree(os.environ.pop(VARIABLE), ignore_errors=True)
 
 
+def _remove_what_is_left(place: Path) -> None:
+    """Remove what servers that were killed could not: 0.2 MB for each worker."""
+    for folder in place.glob(f"{PREFIX}-*-*"):
+        with suppress(OSError):  # It is another user's, or in use.
+            held = _lock(folder, fcntl.LOCK_EX)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(held)
+
+
+def _lock(folder: str | Path, kind: int) -> int:
+    """Return the folder, open and locked; raises OSError where that cannot be."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, kind | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        raise
+    return held
+
+
 def _is_ours() -> bool:
     # After SIGUSR2 the next master inherits the name of a folder that we remove.
     return _prefix() in os.environ.get(VARIABLE, "")
 
 
 def _prefix() -> str:
-    return f"holdfast-{os.getpid()}-"
+    return f"{PREFIX}-{os.getpid()}-"
