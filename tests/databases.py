@@ -186,6 +186,8 @@ class Postgres(DatabaseServer):
     def command(self) -> list[str]:
         options = ["fsync=off", "listen_addresses=127.0.0.1", "max_connections=50"]
         options += [f"unix_socket_directories={self.folder}"]
+        # In its folder, which goes with it; it is killed at the end.
+        options += ["dynamic_shared_memory_type=mmap"]
         given = [word for option in options for word in ("-c", option)]
         server = [_postgres("postgres"), "-D", str(self.data), "-p", str(self.port)]
         return self._as_user(*server, *given)
