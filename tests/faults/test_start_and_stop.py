@@ -13,8 +13,6 @@ from tests.faults.people import Tab, new_name
 from tests.faults.wire import connect
 from tests.servers import Gunicorn
 
-pytestmark = pytest.mark.alone
-
 # The quickest counts: what else the machine does meanwhile is not the application's.
 TIMES = 5
 FIRST_ANSWER = 1.5
@@ -40,6 +38,7 @@ def _time(act: Callable[[], object]) -> float:
     return time.monotonic() - begin
 
 
+@pytest.mark.alone
 @pytest.mark.fault("R9")
 @pytest.mark.parametrize(("end", "bar"), [("kill", AFTER_KILL), ("stop", FIRST_ANSWER)])
 def test_it_serves_again_soon(
@@ -55,6 +54,7 @@ def test_it_serves_again_soon(
     assert min(took) < bar
 
 
+@pytest.mark.alone
 @pytest.mark.fault("R10")
 @pytest.mark.parametrize("kept_alive", [0, 50])
 def test_it_is_gone_within_a_second_when_idle(
