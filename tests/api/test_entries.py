@@ -266,7 +266,7 @@ def test_only_a_number_can_be_added(program: Program, by: Any) -> None:
     assert "number" in told["errors"]["by"]
 
 
-@pytest.mark.parametrize("by", ["1e999", "1e-999", "1" * 401, "1e999999999"])
+@pytest.mark.parametrize("by", ["1e999", "1e-999", "1" * 401, "1e999999999", "-18e307"])
 def test_a_number_without_end_is_not_added(program: Program, by: str) -> None:
     for before in (None, "1"):
         if before:
@@ -276,6 +276,16 @@ def test_a_number_without_end_is_not_added(program: Program, by: str) -> None:
         problem(answer, 400, "invalid")
     program.put("k", by)
     problem(program.increment("k"), 409, "not-a-number")
+
+
+def test_a_sum_that_other_programs_could_not_read_is_not_made(program: Program) -> None:
+    largest = "1" + "0" * 308
+    program.put("k", largest)
+    for by in (-1e308, 1e308):
+        assert program.increment("k", by).status_code == 200
+    problem(program.increment("k", 1e308), 409, "not-a-number")
+    assert program.get("k").text == largest
+    assert float(program.increment("k", 7e307).json["value"]) == 1.7e308
 
 
 @pytest.mark.parametrize("value", ['"1"', "null", "[1]", "{}", "true"])

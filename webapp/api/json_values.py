@@ -4,6 +4,7 @@ Python would make 1.10 to 1.1, and 1e400 to infinity.
 """
 
 import json
+import sys
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Context, Decimal, InvalidOperation
@@ -14,9 +15,11 @@ from pydantic import BaseModel
 from webapp.entries.inputs import explain_json
 from webapp.errors import Invalid, NotNumber
 
-# Digits of a number that can be counted with, and places from its point: all that
-# other programs write, who know numbers from 5e-324 to 1.8e308.
+# Digits of a number that can be counted with, places from its point, and the largest
+# there is: all that other programs write, who know numbers from 5e-324 to 1.8e308. What
+# is beyond they take for infinity, or refuse (RFC 8259, 6).
 DIGITS = 400
+LARGEST = Decimal(sys.float_info.max)
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,10 @@ class Number:
             number = Decimal("NaN")
         _, digits, exponent = number.as_tuple()
         is_short = isinstance(exponent, int) and abs(exponent) <= DIGITS
-        if not is_short or len(digits) > DIGITS:
-            raise Invalid(value=f"Only numbers of up to {DIGITS} digits can be added.")
+        if not is_short or len(digits) > DIGITS or number.copy_abs() > LARGEST:
+            raise Invalid(
+                value=f"Only numbers of up to {DIGITS} digits and 1.7e308 can be added."
+            )
         return number
 
 
@@ -93,8 +98,10 @@ def add(text: str, by: Decimal) -> str:
     try:
         before = number.exact()
     except Invalid:  # It is what is there that is wrong, not what was asked for.
-        raise NotNumber(f"It has more than {DIGITS} digits.") from None
+        raise NotNumber(f"It has more than {DIGITS} digits, or is huge.") from None
     total = Context(prec=4 * DIGITS).add(before, by)
+    if total.copy_abs() > LARGEST:
+        raise NotNumber("The sum would be beyond 1.7e308, which is infinity to many.")
     return plain(total)
 
 
