@@ -144,6 +144,7 @@ def test_while_it_is_away_everybody_is_told_and_nobody_logged_out(
     assert tab.keep("after").status_code == 303
 
 
+@pytest.mark.alone
 def test_a_lock_holds_up_those_who_need_what_is_locked_and_nobody_else(
     site: Gunicorn, database: DatabaseServer, kind: str, record_property: Any
 ) -> None:
