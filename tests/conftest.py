@@ -22,6 +22,7 @@ from tests.databases import SERVERS, DatabaseServer, database_server_of
 from tests.servers import (
     closed_port,
     memcached_server,
+    on_disk,
     quickest_disk,
     redis_server,
     server,
@@ -54,6 +55,7 @@ __all__ = [
     "memcached_for_tests",
     "memcached_server",
     "mongo_for_tests",
+    "on_disk",
     "real_cluster",
     "real_memcached",
     "real_mongo",

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import httpx
@@ -273,6 +274,15 @@ class Memcached(Process):
     def values(self) -> int:
         with self.client() as client:
             return int(client.stats()[b"curr_items"])
+
+
+@pytest.fixture
+def on_disk() -> Iterator[Path]:
+    """A folder beside the project: a `tmp_path` in memory is warned of."""
+    place = ROOT / "var"
+    place.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=place) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
