@@ -6,6 +6,10 @@ others waiting, and whoever waits does not.
 
 import sys
 import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 # Seconds that nobody else is served, and that others then have. In no time at all
 # gevent would not even look who came, and a request takes several looks.
@@ -32,3 +36,13 @@ def is_one_thread() -> bool:
     """Tell whether greenlets serve people here; other servers run without gevent."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+def beside_the_loop(function: Callable[[], T]) -> T:
+    """Call it on another thread where greenlets serve people, so that others go on."""
+    if not is_one_thread():
+        return function()
+    # Here, because other servers run without it.
+    from gevent import get_hub  # noqa: PLC0415
+
+    return get_hub().threadpool.apply(function)  # type: ignore[no-any-return]

@@ -150,7 +150,7 @@ def test_a_lock_holds_up_those_who_need_what_is_locked_and_nobody_else(
 ) -> None:
     tab, other = (Tab(site).sign_up(new_name()) for _ in range(2))
     tab.keep("locked")
-    # With the first look at them the names of devices are loaded, 0.2 s.
+    # The first look at them loads the names of devices, for which it alone waits.
     _fine(other.get("/sessions"))
     read = Timed(lambda: _fine(other.get("/sessions")))
     with _locked(database, kind), read as reading:

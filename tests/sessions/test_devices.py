@@ -1,10 +1,15 @@
 """Browsers are named in words, and naming a strange one holds nobody up."""
 
+import threading
+from collections.abc import Iterator
+
+import gevent
 import pytest
 
 from tests.sessions.test_pages import LINUX, PHONE
+from webapp import pace
 from webapp.sessions import devices
-from webapp.sessions.devices import describe_device
+from webapp.sessions.devices import Parsers, describe_device
 
 KHTML = "AppleWebKit/537.36 (KHTML, like Gecko)"
 CHROME = f"{KHTML} Chrome/142.0.0.0 Safari/537.36"
@@ -50,3 +55,28 @@ def test_others_go_first_after_each_browser_not_seen_before(
     for name in ("made up 1", "made up 2", "made up 1"):
         describe_device(name)
     assert len(turns) == 2
+
+
+@pytest.fixture
+def names_not_loaded() -> Iterator[None]:
+    loaded = [devices._parsers, describe_device]
+    for each in loaded:
+        each.cache_clear()
+    yield
+    for each in loaded:
+        each.cache_clear()
+
+
+def test_others_are_served_while_the_names_load(
+    names_not_loaded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others_are_served = threading.Event()
+
+    def load() -> Parsers:
+        assert others_are_served.wait(10)
+        return lambda _: None, lambda _: None
+
+    monkeypatch.setattr(pace, "is_one_thread", lambda: True)
+    monkeypatch.setattr(devices, "_load_parsers", load)
+    gevent.spawn(others_are_served.set)
+    assert describe_device("made up 3/1.0") == "made up 3"
