@@ -6,12 +6,11 @@ same pages, files, addresses and statements. What is shared here has no state.
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from jinja2 import FileSystemBytecodeCache
+from jinja2.bccache import Bucket, BytecodeCache
 from redis._parsers import CommandsParser
 from sqlalchemy import Engine
 from werkzeug.routing import Rule
@@ -20,10 +19,8 @@ from webapp import database, static_files
 from webapp.database import Model
 
 
-def share(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    patch.setattr(
-        Flask, "jinja_options", {"bytecode_cache": FileSystemBytecodeCache(str(folder))}
-    )
+def share(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Flask, "jinja_options", {"bytecode_cache": Templates()})
     patch.setattr(static_files, "_read_all", cache(static_files._read_all))
     _share_addresses(patch)
     _share_statements(patch)
@@ -31,17 +28,27 @@ def share(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 def _share_addresses(patch: pytest.MonkeyPatch) -> None:
-    compile_builder: Callable[..., Any] = Rule._compile_builder
-    compiled: dict[Any, Any] = {}
+    compile_rule, compiled = Rule.compile, dict[Any, Rule]()
 
-    def compile_once(rule: Rule, append_unknown: bool = True) -> Any:
-        defaults = repr(rule.defaults)
-        key = (rule.rule, rule.subdomain, rule.merge_slashes, defaults, append_unknown)
-        if key not in compiled:
-            compiled[key] = compile_builder(rule, append_unknown)
-        return compiled[key]
+    def compile_once(rule: Rule) -> None:
+        assert rule.map is not None
+        converters = tuple(rule.map.converters.items())
+        key = (rule.rule, rule.subdomain, rule.merge_slashes, repr(rule.defaults))
+        known = compiled.setdefault((*key, converters), rule)
+        if known is rule:
+            compile_rule(rule)
+            return
+        rule.arguments = known.arguments
+        rule._trace, rule._parts = known._trace, known._parts
+        rule._converters = known._converters
+        rule._build = _of(rule, known._build)
+        rule._build_unknown = _of(rule, known._build_unknown)
 
-    patch.setattr(Rule, "_compile_builder", compile_once)
+    patch.setattr(Rule, "compile", compile_once)
+
+
+def _of(rule: Rule, method: Any) -> Any:
+    return method.__func__.__get__(rule)
 
 
 def _share_statements(patch: pytest.MonkeyPatch) -> None:
@@ -70,6 +77,19 @@ def _share_commands(patch: pytest.MonkeyPatch) -> None:
         parser.commands = dict(known)
 
     patch.setattr(CommandsParser, "initialize", ask_once)
+
+
+class Templates(BytecodeCache):
+    """What Jinja makes of the pages, by what is written there."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], Any] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._known.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._known[bucket.key, bucket.checksum] = bucket.code
 
 
 class Statements(dict[Any, Any]):

@@ -99,6 +99,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = "not long"
 
 
+def pytest_collection_finish() -> None:
+    """Look for rubbish no more in what has been imported: it is there to the end."""
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _settings_of_this_run(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -171,9 +176,9 @@ def _clock_of_today() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        share(patch, tmp_path_factory.mktemp("templates"))
+        share(patch)
         yield
 
 
@@ -197,19 +202,17 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    """Records without an application."""
-    database = Database(load_settings(data_dir=tmp_path).database)
-    database.upgrade()
-    return database
-
-
-@pytest.fixture
 def settings(tmp_path: Path, empty_database: Path) -> Settings:
     folder = tmp_path / "data"
     folder.mkdir(mode=0o700)
     shutil.copy(empty_database, folder / "holdfast.db")
     return load_settings(data_dir=folder, password_memory_kib=8, password_rounds=1)
+
+
+@pytest.fixture
+def database(settings: Settings) -> Database:
+    """Records without an application."""
+    return Database(settings.database)
 
 
 @pytest.fixture
