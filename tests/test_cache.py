@@ -141,6 +141,7 @@ def test_nobody_gets_the_value_of_another(one: Process, other: Process) -> None:
         assert reader.read(ALICE) == "1 at 1"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
 @pytest.mark.parametrize("step", range(7))
 @pytest.mark.parametrize("second", ["write", "read"])
@@ -239,6 +240,7 @@ def test_an_outage_of_another_process_is_over_after_a_minute(
         assert other.is_right()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
 def test_what_was_lost_or_turned_into_garbage_is_computed(
     one: Process, other: Process, garbage: object

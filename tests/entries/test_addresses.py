@@ -47,6 +47,7 @@ def key(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.mark.long
 def test_an_odd_key_is_shown_edited_and_deleted_through_its_links(
     alice: Browser, key: str
 ) -> None:

@@ -50,29 +50,46 @@ DAMAGES = {
 }
 
 
-def _play(server: Gunicorn) -> tuple[Tab, Path]:
-    """Keep some values, stop, and leave all of it in the one file."""
-    server.start()
-    alice = Tab(server).sign_up("alice")
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Keep some values, stop, and leave all of it in the one file; with her cookie."""
+    server = Gunicorn(tmp_path_factory.mktemp("played"))
+    alice = Tab(server.start()).sign_up("alice")
     for number in range(ENTRIES):
         assert alice.keep(f"key {number}", "x" * 5000).status_code == 303
     assert server.stop() == 0
-    file = Path(server.settings["DATA_DIR"]) / "holdfast.db"
-    with closing(sqlite3.connect(file)) as db:
+    server.close()
+    data = Path(server.settings["DATA_DIR"])
+    with closing(sqlite3.connect(data / "holdfast.db")) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return alice, file
+    return alice.cookie, data
+
+
+@pytest.fixture
+def alice(played: tuple[str, Path], server: Gunicorn) -> Tab:
+    """Who has played, at a server of her own that is not started."""
+    cookie, data = played
+    shutil.copytree(data, server.settings["DATA_DIR"])
+    return Tab(server, cookie)
+
+
+@pytest.fixture
+def file(server: Gunicorn) -> Path:
+    return Path(server.settings["DATA_DIR"]) / "holdfast.db"
 
 
 @pytest.mark.parametrize(("damage", "advice"), DAMAGES.values(), ids=DAMAGES)
 def test_a_database_that_is_not_ours_stops_the_start_and_is_left_as_it_is(
-    server: Gunicorn, damage: Callable[[Path], None], advice: str
+    server: Gunicorn,
+    alice: Tab,
+    file: Path,
+    damage: Callable[[Path], None],
+    advice: str,
 ) -> None:
-    alice, file = _play(server)
     whole = file.with_name("whole")
     shutil.copy(file, whole)
     damage(file)
     damaged = file.read_bytes()
-    server.log.unlink()
     for _ in range(2):
         with pytest.raises(AssertionError):
             server.start()
@@ -91,9 +108,8 @@ def test_a_database_that_is_not_ours_stops_the_start_and_is_left_as_it_is(
 
 
 def test_an_older_database_is_upgraded_at_the_start_with_all_in_it(
-    server: Gunicorn,
+    server: Gunicorn, alice: Tab, file: Path
 ) -> None:
-    alice, file = _play(server)
     make_older(file)
     server.start()
     assert alice.is_logged_in_as("alice")
@@ -105,9 +121,8 @@ def test_an_older_database_is_upgraded_at_the_start_with_all_in_it(
 
 
 def test_a_database_cut_under_a_running_server_fails_pages_and_no_process(
-    server: Gunicorn,
+    server: Gunicorn, alice: Tab, file: Path
 ) -> None:
-    alice, file = _play(server)
     whole = file.read_bytes()
     server.start()
     assert alice.is_logged_in_as("alice")
@@ -126,12 +141,11 @@ def test_a_database_cut_under_a_running_server_fails_pages_and_no_process(
 
 @pytest.mark.parametrize("how", ["removed", "replaced"])
 def test_nothing_is_called_saved_in_a_file_that_is_not_there_any_more(
-    server: Gunicorn, how: str
+    server: Gunicorn, file: Path, how: str
 ) -> None:
     server.start()
     alice = Tab(server).sign_up("alice")
     assert alice.keep("before").status_code == 303
-    file = Path(server.settings["DATA_DIR"]) / "holdfast.db"
     elsewhere = file.with_name("elsewhere")
     file.rename(elsewhere)
     if how == "replaced":

@@ -1,14 +1,13 @@
 """Robots without a cookie, or with forged ones: they leave nothing behind."""
 
 import secrets
-import socket
 from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO
 
 import pytest
 
 from tests.faults.conftest import SiteOf
 from tests.faults.site import Site
+from tests.faults.wire import KeptAlive
 from tests.servers import Gunicorn
 
 pytestmark = pytest.mark.fault("R14")
@@ -19,33 +18,19 @@ WARM_UP = 1_000
 LONGER = 5
 GROWTH = 20_000  # KiB resident
 PAGES = ["/", "/login", "/entries", "/signup", "/no/such/page", "/static/style.css"]
-EXPECTED = {b"200", b"303", b"404"}
+EXPECTED = {200, 303, 404}
 
 
 def _crawl(server: Gunicorn, visits: int, *, forged: bool = False) -> None:
-    """Get pages over one connection that is kept alive."""
-    with (
-        socket.create_connection(("127.0.0.1", server.port), timeout=10) as line,
-        line.makefile("rb") as answers,
-    ):
+    with KeptAlive(server) as line:
         for number in range(visits):
-            head = f"GET {PAGES[number % len(PAGES)]} HTTP/1.1\r\nHost: localhost\r\n"
+            cookies = ""
             if forged:
                 forgery = secrets.token_urlsafe(32)
-                head += f"Cookie: session={forgery}; device={forgery}\r\n"
-            line.sendall(f"{head}\r\n".encode())
-            _read_answer(answers)
-
-
-def _read_answer(answers: BinaryIO) -> None:
-    """Read one answer by hand: a client library takes longer than the server."""
-    status, length = answers.readline(), 0
-    assert status.split()[1] in EXPECTED, status
-    while (line := answers.readline().lower()) != b"\r\n":
-        assert not line.startswith(b"set-cookie")
-        if line.startswith(b"content-length"):
-            length = int(line.split(b":")[1])
-    assert len(answers.read(length)) == length
+                cookies = f"Cookie: session={forgery}; device={forgery}\r\n"
+            status, header = line.ask(f"GET {PAGES[number % len(PAGES)]}", cookies)
+            assert status in EXPECTED
+            assert b"set-cookie" not in header
 
 
 def _crawl_at_once(server: Gunicorn, visits: int, *, forged: bool = False) -> None:

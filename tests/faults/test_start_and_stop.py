@@ -3,14 +3,13 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from http.client import HTTPConnection
 from threading import Thread
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.faults.people import Tab, new_name
-from tests.faults.wire import connect
+from tests.faults.wire import KeptAlive, connect
 from tests.servers import Gunicorn
 
 # The quickest counts: what else the machine does meanwhile is not the application's.
@@ -23,10 +22,9 @@ PEOPLE = 4
 REQUESTS = 6_000
 MOST = 90_000_000 / 1024  # KiB resident
 GROWTH = 1_000  # KiB over the last third
-FORM = {
-    "Content-Type": "application/x-www-form-urlencoded",
-    "Sec-Fetch-Site": "same-origin",
-}
+FORM = (
+    "Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n"
+)
 # Of ten requests one writes. The list is computed anew after it.
 PATHS = ["/entries", "/entries/first", "/entries", "/entries/new", "/entries?q=value",
          "/entries", "/sessions", "/entries", "/static/style.css"]  # fmt: skip
@@ -99,17 +97,14 @@ def _go_on(server: Gunicorn, tab: Tab, part: int, requests: int) -> None:
     """Ask for this and that, on one connection, and write now and then."""
     tab.keep("first", "a value")
     form = {"form_token": tab.form_token(), "value": "a value", "kind": "text"}
-    cookie = {"Cookie": f"session={tab.cookie}"}
-    line = HTTPConnection("127.0.0.1", server.port, timeout=10)
-    for number in range(requests // PEOPLE):
-        path = PATHS[number % 10 - 1]
-        if number % 10:
-            line.request("GET", path, headers=cookie)
-        else:
-            body = urlencode(form | {"key": f"key {part} {number}"})
-            line.request("POST", "/entries/new", body, cookie | FORM)
-        answer = line.getresponse()
-        answer.read()
-        assert answer.status in (200, 303)
-    line.close()
+    cookie = f"Cookie: session={tab.cookie}\r\n"
+    with KeptAlive(server) as line:
+        for number in range(requests // PEOPLE):
+            if number % 10:
+                status, _ = line.ask(f"GET {PATHS[number % 10 - 1]}", cookie)
+                assert status == 200
+            else:
+                body = urlencode(form | {"key": f"key {part} {number}"})
+                status, _ = line.ask("POST /entries/new", cookie + FORM, body)
+                assert status == 303
     assert tab.keep(f"last-{part}").status_code == 303

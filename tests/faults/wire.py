@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from tests.servers import Gunicorn, Process
 
@@ -33,6 +34,38 @@ def connect(server: Process, receive_buffer: int = 0) -> socket.socket:
     line.settimeout(10)
     line.connect(("127.0.0.1", server.port))
     return line
+
+
+class KeptAlive:
+    """One connection for many requests: a client library takes longer than a server."""
+
+    def __init__(self, server: Process) -> None:
+        self._line = connect(server)
+        self._answers = self._line.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._answers.close()
+        self._line.close()
+
+    def ask(self, request: str, headers: str = "", body: str = "") -> tuple[int, bytes]:
+        """Send "GET /path", headers that end with CR LF each, and ASCII as the body.
+
+        Returns the status and the header of the answer, in small letters, and drops
+        its body.
+        """
+        size = f"Content-Length: {len(body)}\r\n" if body else ""
+        head = f"{request} HTTP/1.1\r\nHost: localhost\r\n{headers}{size}\r\n"
+        self._line.sendall(f"{head}{body}".encode())
+        status, header, length = int(self._answers.readline().split()[1]), b"", 0
+        while (line := self._answers.readline().lower()) != b"\r\n":
+            header += line
+            if line.startswith(b"content-length"):
+                length = int(line.split(b":")[1])
+        assert len(self._answers.read(length)) == length
+        return status, header
 
 
 def exchange(server: Gunicorn, request: bytes) -> Reply:
