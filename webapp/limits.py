@@ -9,9 +9,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from operator import itemgetter
+from typing import Any, TypeVar
 
-from sqlalchemy import String, select
+from sqlalchemy import Connection, String, bindparam, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -63,6 +64,34 @@ class LimitRecord(Model):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
+# Compiled once: a flood asks this more often than anything else.
+TABLE: Any = LimitRecord.__table__
+FREE_AT = select(TABLE.c.key_hash, TABLE.c.free_at).where(
+    TABLE.c.key_hash.in_(bindparam("hashes", expanding=True))
+)
+ITS_KEY = TABLE.c.key_hash == bindparam("hash")
+LOCKED = select(TABLE).where(ITS_KEY).with_for_update()
+GIVEN: dict[str, Any] = {
+    name: bindparam(f"new_{name}") for name in ("tries", "free_at", "expires_at")
+}
+INSERT = TABLE.insert().values(key_hash=bindparam("hash"), **GIVEN)
+UPDATE = TABLE.update().where(ITS_KEY).values(**GIVEN)
+DELETE = TABLE.delete().where(ITS_KEY)
+
+
+@dataclass
+class Used:
+    """How far a limit is used up, on its way to the row or from it."""
+
+    tries: int
+    free_at: datetime
+    expires_at: datetime
+
+    def row(self, key_hash: str) -> dict[str, Any]:
+        given = {f"new_{name}": value for name, value in vars(self).items()}
+        return {"hash": key_hash, **given}
+
+
 @dataclass(frozen=True)
 class Key:
     """One limit for one person, address or whatever it is counted by."""
@@ -89,14 +118,12 @@ class Limits:
         """Raise TooMany when one of the keys is used up; writes nothing."""
         hashes = [key.hash for key in keys]
         self._check_remembered(keys, hashes)
-        statement = select(LimitRecord.key_hash, LimitRecord.free_at).where(
-            LimitRecord.key_hash.in_(hashes)
-        )
         with self._database.read() as db:
-            found = {row.key_hash: row.free_at for row in db.execute(statement)}
+            rows = db.execute(FREE_AT, {"hashes": hashes})
+            found = {row.key_hash: row.free_at for row in rows}
         now = clock.now()
-        for key in keys:
-            if free_at := found.get(key.hash):
+        for key, key_hash in zip(keys, hashes, strict=True):
+            if free_at := found.get(key_hash):
                 self._refuse_early(key, free_at, now)
 
     def _check_remembered(self, keys: Sequence[Key], hashes: Sequence[str]) -> None:
@@ -121,34 +148,36 @@ class Limits:
             return self._take(keys, beside)
 
     def _take(self, keys: Sequence[Key], beside: Callable[[Session], T]) -> T:
-        with self._database.write() as db:
-            now = clock.now()
-            # In one order: two who take the same keys never wait for each other.
-            for key in sorted(keys, key=lambda key: key.hash):
-                record = _find(db, key, now)
-                self._refuse_early(key, record.free_at, now)
-                record.tries += 1
-                self._count(self._table[key.limit], record, now)
-            db.flush()
-            return beside(db)
+        with self._database.write() as session:
+            db, now = session.connection(), clock.now()
+            for key_hash, key in _in_order(keys):
+                used = _read(db, key_hash)
+                write = UPDATE if used else INSERT
+                if not used or used.expires_at < now:
+                    used = Used(0, now, now)
+                self._refuse_early(key, used.free_at, now)
+                used.tries += 1
+                self._count(self._table[key.limit], used, now)
+                db.execute(write, used.row(key_hash))
+            return beside(session)
 
     def give_back(self, keys: Sequence[Key], *, was_right: bool = True) -> None:
         """Uncount a try; after one that was right a Delay starts anew."""
-        with self._database.write() as db:
-            for key in sorted(keys, key=lambda key: key.hash):
-                self._refused.pop(key.hash, None)
+        with self._database.write() as session:
+            db = session.connection()
+            for key_hash, key in _in_order(keys):
+                self._refused.pop(key_hash, None)
                 limit = self._table[key.limit]
-                record = db.get(LimitRecord, key.hash, with_for_update=True)
-                if record is None:
+                used = _read(db, key_hash)
+                if used is None:
                     continue
-                record.tries -= 1
+                used.tries -= 1
                 if not isinstance(limit, Delay):
-                    record.free_at -= limit.period / limit.burst
+                    used.free_at -= limit.period / limit.burst
                 else:
-                    record.free_at = clock.now()
-                    record.tries *= not was_right
-                if not record.tries:
-                    db.delete(record)
+                    used.free_at = clock.now()
+                    used.tries *= not was_right
+                db.execute(UPDATE if used.tries else DELETE, used.row(key_hash))
 
     def purge(self, limit: int) -> int:
         """Forget up to `limit` records that hold nobody back any more."""
@@ -173,25 +202,26 @@ class Limits:
         # and this one, are together no more than the burst.
         return free_at - now - limit.period / limit.burst * (limit.burst - 1)
 
-    def _count(self, limit: Rate | Delay, record: LimitRecord, now: datetime) -> None:
+    def _count(self, limit: Rate | Delay, used: Used, now: datetime) -> None:
         if isinstance(limit, Delay):
-            record.free_at = now + _delay(limit, record.tries)
-            record.expires_at = record.free_at + DELAY_FORGOTTEN
+            used.free_at = now + _delay(limit, used.tries)
+            used.expires_at = used.free_at + DELAY_FORGOTTEN
         else:
-            is_ahead = _is_ahead(limit, record.free_at, now)
-            start = now if is_ahead else max(record.free_at, now)
-            record.free_at = start + limit.period / limit.burst
-            record.expires_at = record.free_at
+            is_ahead = _is_ahead(limit, used.free_at, now)
+            start = now if is_ahead else max(used.free_at, now)
+            used.free_at = start + limit.period / limit.burst
+            used.expires_at = used.free_at
 
 
-def _find(db: Session, key: Key, now: datetime) -> LimitRecord:
-    record = db.get(LimitRecord, key.hash, with_for_update=True)
-    if record is None:
-        record = LimitRecord(key_hash=key.hash, tries=0, free_at=now, expires_at=now)
-        db.add(record)
-    elif record.expires_at < now:
-        record.tries, record.free_at = 0, now
-    return record
+def _in_order(keys: Sequence[Key]) -> list[tuple[str, Key]]:
+    """In one order: two who take the same keys never wait for each other."""
+    return sorted(((key.hash, key) for key in keys), key=itemgetter(0))
+
+
+def _read(db: Connection, key_hash: str) -> Used | None:
+    """Read the row, and hold it where a database locks rows."""
+    row = db.execute(LOCKED, {"hash": key_hash}).first()
+    return Used(row.tries, row.free_at, row.expires_at) if row else None
 
 
 def _delay(limit: Delay, tries: int) -> timedelta:
