@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from statistics import median
 from threading import Thread
 from urllib.parse import urlencode
 
@@ -19,8 +20,8 @@ from tests.servers import ROOT, Gunicorn
 TIMES = 5
 FIRST_ANSWER = 1.5
 AFTER_KILL = 1.0
-# Most of a start is Python loading libraries, at whatever pace the machine has. All of
-# it takes 1.2 times as long as that; where that alone takes 0.67 s, this counts.
+# Most of a start is Python loading libraries, and a machine may take a second for those
+# alone. There all of it may take so many times as long at most; it takes 1.2 to 1.4.
 OF_LIBRARIES = 1.5
 LIBRARIES = """
 import gc; gc.disable()
@@ -61,12 +62,13 @@ def test_it_serves_again_soon(
         took.append(_time(server.start))
         libraries.append(_time(partial(_load_libraries, server)))
         assert alice.is_logged_in_as("alice")
+    ratio = median(took) / median(libraries)
     record_property(
         "figure",
         f"serves again in {min(took):.2f} to {max(took):.2f} s, "
-        f"{min(took) / min(libraries):.2f} times what loading the libraries takes",
+        f"{ratio:.2f} times what loading the libraries takes",
     )
-    assert min(took) < max(bar, OF_LIBRARIES * min(libraries))
+    assert min(took) < bar or ratio < OF_LIBRARIES
 
 
 def _load_libraries(server: Gunicorn) -> None:
