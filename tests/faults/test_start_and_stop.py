@@ -20,9 +20,8 @@ from tests.servers import ROOT, Gunicorn
 TIMES = 5
 FIRST_ANSWER = 1.5
 AFTER_KILL = 1.0
-# Most of a start is Python loading libraries, and a machine may take a second for those
-# alone. There all of it may take so many times as long at most; it takes 1.2 to 1.4.
-OF_LIBRARIES = 1.5
+# Most of a start is Python loading libraries, at whatever pace the machine has; all of
+# it takes 1.2 to 1.4 times as long. It is told, to see whose fault a slow start is.
 LIBRARIES = """
 import gc; gc.disable()
 import argon2, flask, flask_caching, flask_session, gunicorn.app.wsgiapp, pydantic
@@ -68,7 +67,7 @@ def test_it_serves_again_soon(
         f"serves again in {min(took):.2f} to {max(took):.2f} s, "
         f"{ratio:.2f} times what loading the libraries takes",
     )
-    assert min(took) < bar or ratio < OF_LIBRARIES
+    assert min(took) < bar
 
 
 def _load_libraries(server: Gunicorn) -> None:
