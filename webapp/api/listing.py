@@ -19,7 +19,7 @@ from webapp.entries.inputs import is_legal_key
 from webapp.entries.listing import has_label
 from webapp.entries.models import KEY_LENGTH, LARGE, Entry, labels_of
 from webapp.entries.search_index import candidates
-from webapp.entries.searching import STEP_ROWS, contains, one_step
+from webapp.entries.searching import STEP_ROWS, contains, gather, one_step
 from webapp.entries.spans import MINE, NOT_OVER
 from webapp.errors import Invalid
 from webapp.pace import let_others_go
@@ -66,11 +66,12 @@ class Listing:
         given = {"user_id": user_id, "now": clock.now()}
         chosen = [*self._under(prefix), *self._under(query.prefix), *_chosen(query)]
         with self._database.read() as db:
-            if query.q and db.dialect.name == "sqlite":
-                rows = _search_in_steps(db, query, chosen, given)
+            kind = db.dialect.name
+            if query.q and kind in SEARCHES:
+                rows = SEARCHES[kind](db, query, chosen, given)
             else:
                 if query.q:
-                    chosen.append(contains(query.q, db.dialect.name))
+                    chosen.append(contains(query.q, kind))
                 part = LIST.where(*chosen).limit(query.limit + 1)
                 rows = db.execute(part, given).all()
         more, rows = len(rows) > query.limit, rows[: query.limit]
@@ -100,7 +101,25 @@ def _chosen(query: ListParameters) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _search_in_steps(
+def _search_postgresql(
+    db: Connection, query: ListParameters, chosen: Conditions, given: dict[str, Any]
+) -> Sequence[AnyRow]:
+    """Look through the next entries in order, and for the rest ask the indexes."""
+    part = LIST.limit(query.limit + 1)
+    matching = (*chosen, contains(query.q, "postgresql"))
+    keys = PLACES.with_only_columns(Entry.key).where(*chosen)
+    last = db.scalar(keys.offset(STEP_ROWS).limit(1), given)
+    if last is None:
+        return db.execute(part.where(*matching), given).all()
+    found = db.execute(part.where(*matching, Entry.key <= last), given).all()
+    if len(found) <= query.limit:
+        beyond = select(Entry).where(MINE, NOT_OVER, *matching, Entry.key > last)
+        ids = select(gather(db, beyond, query.q).c.id)
+        found = [*found, *db.execute(part.where(Entry.id.in_(ids)), given)]
+    return found
+
+
+def _search_sqlite(
     db: Connection, query: ListParameters, chosen: Conditions, given: dict[str, Any]
 ) -> Sequence[AnyRow]:
     """Search in SQLite, which answers nobody else meanwhile: a little at a time.
@@ -125,6 +144,9 @@ def _search_in_steps(
         following = places.where(Entry.key > last)
         let_others_go()
     return found
+
+
+SEARCHES = {"postgresql": _search_postgresql, "sqlite": _search_sqlite}
 
 
 def _indexed(

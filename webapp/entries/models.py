@@ -9,6 +9,7 @@ from sqlalchemy.types import TypeEngine
 
 from webapp.database import BigId, Differing, Model, UtcDateTime
 from webapp.encryption import FINGERPRINT_LENGTH
+from webapp.entries.postgresql_index import make_postgresql_indexes
 from webapp.entries.search_index import LONGEST, make_search_index
 
 KEY_LENGTH = 200
@@ -94,7 +95,8 @@ class Entry(Content, Model):
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-Model.metadata.info.setdefault("made_beside", []).append(make_search_index)
+made_beside = Model.metadata.info.setdefault("made_beside", [])
+made_beside += [make_search_index, make_postgresql_indexes]
 
 
 class PastValue(Content, Model):

@@ -1,18 +1,19 @@
-"""An index of three characters each (trigrams), where the database has one to offer.
+"""SQLite's index for searches, of three characters each (trigrams).
 
 It finds what may match; the condition of the search itself decides. So a database
-without it gives the same answers, only later: MariaDB, a PostgreSQL whose owner may
-not make `pg_trgm`, a SQLite that was built without FTS5.
+without it gives the same answers, only later: MariaDB, a SQLite that was built without
+FTS5. PostgreSQL's are in postgresql_index.py.
 """
 
 import logging
+from collections.abc import Callable
 
 from sqlalchemy import Connection, Select, column, select, table, text
 from sqlalchemy.exc import DBAPIError
 
-# Bytes of an entry beyond which its value is left out of SQLite's index: to index
-# 256 kB takes 150 ms, in which nobody is served. Such entries are few; a search looks
-# through them.
+# Bytes of an entry beyond which its value is left out of an index: for 256 kB SQLite
+# takes 150 ms, in which nobody is served, and PostgreSQL's pairs take 140. Such entries
+# are few; a search looks through them.
 LONGEST = 16_384
 TRIGRAM = 3
 # What one or two characters that few have can go on as; beyond so many, many have them.
@@ -79,22 +80,17 @@ SQLITE_PARTS = text(
     "WHERE name IN ('entry_search', 'entry_search_trigrams') "
     "OR type = 'trigger' AND name LIKE 'entry_search_%'"
 )
-POSTGRESQL = (
-    "CREATE EXTENSION IF NOT EXISTS pg_trgm",
-    "CREATE INDEX IF NOT EXISTS tg_entries_key ON entries USING gin (key gin_trgm_ops)",
-    "CREATE INDEX IF NOT EXISTS tg_entries_value ON entries "
-    "USING gin (value gin_trgm_ops) WHERE encrypted_by IS NULL",
-)
 log = logging.getLogger(__name__)
 
 
 def make_search_index(connection: Connection) -> None:
-    """Make what is missing of it, and fill it; leave it out where it cannot be had."""
-    make = {"sqlite": _in_sqlite, "postgresql": _in_postgresql}.get(
-        connection.dialect.name
-    )
-    if make is None:
-        return
+    """Make what is missing of SQLite's, and fill it."""
+    if connection.dialect.name == "sqlite":
+        make_or_tell(connection, _in_sqlite)
+
+
+def make_or_tell(connection: Connection, make: Callable[[Connection], None]) -> None:
+    """Make an index; leave it out where it cannot be had."""
     try:
         with connection.begin_nested():
             make(connection)
@@ -168,8 +164,3 @@ def _in_sqlite(connection: Connection) -> None:
             f"CREATE TRIGGER entry_search_{verb.lower()} AFTER {verb} ON entries "
             f"{condition} BEGIN {statements}; END"
         )
-
-
-def _in_postgresql(connection: Connection) -> None:
-    for statement in POSTGRESQL:
-        connection.exec_driver_sql(statement)

@@ -1,11 +1,11 @@
 """Searches a person's entries: in order where many match, else by an index."""
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Connection,
     Select,
@@ -18,7 +18,8 @@ from sqlalchemy import (
 
 from webapp.database import AnyRow
 from webapp.entries.models import LARGE, Entry
-from webapp.entries.search_index import TRIGRAM, candidates
+from webapp.entries.postgresql_index import may_have
+from webapp.entries.search_index import candidates
 from webapp.entries.spans import MINE, PAGE, Span, in_order, in_turn, one_page, ordered
 from webapp.pace import Pace
 
@@ -30,12 +31,7 @@ NEAR_ROWS = 200
 PLAIN_ROWS, PLAIN_SIZE = 20_000, 4_000_000
 # What characters beyond ASCII become or begin with when case is left aside: ß is ss.
 CASES_BEYOND = set("afhijklnstwy")
-# PostgreSQL takes a letter for one letter, and of those a Turkish capital and the sign
-# of Kelvin for these.
-CASES_BEYOND_ALONE = set("ik")
 
-# What has a meaning in a pattern of LIKE.
-ESCAPED = re.compile(r"[\\%_]")
 IN_CLEAR = Entry.encrypted_by.is_(None)
 PLACES = select(Entry.id)
 
@@ -55,23 +51,19 @@ def _has(column: Any, words: str, kind: str) -> ColumnElement[bool]:
     if kind == "sqlite" and _is_plain(words):
         # Its LIKE knows the cases of ASCII, and icontains would ask Python.
         return column.contains(words, autoescape=True)  # type: ignore[no-any-return]
-    if kind == "postgresql" and len(words) < TRIGRAM and _is_plain(words, alone=True):
-        # Byte by byte, in half the time or less, where there is no index that it would
-        # pass by. Of a whole pattern, since it puts parts together anew for each row.
-        bytewise, escaped = collate(column, "C"), ESCAPED.sub(r"\\\g<0>", words)
-        has_cases = words.lower() != words.upper()
-        return (bytewise.ilike if has_cases else bytewise.like)(f"%{escaped}%")
+    if kind in ("mysql", "mariadb"):
+        # In a value it would take é for e, and in a key it would not.
+        column = collate(column, "utf8mb4_bin")
     return column.icontains(words, autoescape=True)  # type: ignore[no-any-return]
 
 
-def _is_plain(words: str, *, alone: bool = False) -> bool:
+def _is_plain(words: str) -> bool:
     """Tell whether whoever knows the cases of ASCII finds all there is of it."""
-    beyond = CASES_BEYOND_ALONE if alone else CASES_BEYOND
-    return words.isascii() and not beyond & set(words.casefold())
+    return words.isascii() and not CASES_BEYOND & set(words.casefold())
 
 
 def _search_postgresql(
-    db: Connection, chosen: Select[Any], span: Span, _words: str, given: dict[str, Any]
+    db: Connection, chosen: Select[Any], span: Span, words: str, given: dict[str, Any]
 ) -> Sequence[AnyRow]:
     """Look through the next entries in order, and for the rest ask the indexes.
 
@@ -87,15 +79,18 @@ def _search_postgresql(
     if last is None or len(found) > PAGE:
         return found
     beyond = Entry.id >= last if span.oldest_first else Entry.id <= last
-    matching = (
-        chosen.with_only_columns(Entry.id)
-        .where(MINE, beyond)
-        .cte("matching")
-        .prefix_with("MATERIALIZED", dialect=kind)
-    )
+    matching = gather(db, chosen.where(MINE, beyond), words)
     rest = in_turn(select(matching.c.id), [matching.c.id], span).limit(PAGE + 1)
     part = in_turn(chosen.where(Entry.id.in_(rest)), [Entry.id], span)
     return [*found, *db.execute(part, given)]
+
+
+def gather(db: Connection, chosen: Select[Any], words: str) -> CTE:
+    """Have PostgreSQL gather the IDs of all these entries before anything else."""
+    ids = chosen.with_only_columns(Entry.id)
+    if (indexed := may_have(db, words)) is not None:
+        ids = ids.where(indexed)
+    return ids.cte("matching").prefix_with("MATERIALIZED", dialect="postgresql")
 
 
 def _search_sqlite(
