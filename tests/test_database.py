@@ -64,7 +64,7 @@ def any_database(url: str, request: pytest.FixtureRequest) -> Database:
 @pytest.fixture
 def other(database: Database, url: str, monkeypatch: pytest.MonkeyPatch) -> Database:
     """The same file in another process, which is not patient."""
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 20)
+    monkeypatch.setattr(sqlite, "PATIENCE", 0.02)
     return Database(url)
 
 

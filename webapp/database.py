@@ -7,7 +7,7 @@ calls another joins its transaction, so both happen or neither.
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -47,6 +47,7 @@ from webapp.sqlite import (
     is_full,
     is_locked,
     new_file_only_once,
+    waiting,
 )
 
 # A row of any columns; SQLAlchemy types each.
@@ -189,14 +190,10 @@ class Database:
 
     def ping(self) -> None:
         """Write what is there already; raises DBAPIError or OSError when it cannot."""
-        same = VERSION.update().values(version_num=VERSION.c.version_num)
-        if not _is_sqlite(self.engine):
-            with self.write() as db:
-                db.execute(same)
-            return
-        check_room(self.engine.url)
-        with self._alone():
-            sqlite.ping(self.engine, same)
+        if _is_sqlite(self.engine):
+            check_room(self.engine.url)
+        with briefly(), self.write() as db:
+            db.execute(VERSION.update().values(version_num=VERSION.c.version_num))
 
     def upgrade(self) -> bool:
         """Bring the schema to REVISION; tell whether there was anything to do.
@@ -254,13 +251,18 @@ class Database:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        # SQLite lets one writer in and makes others wait inside the C library,
-        # where the whole gevent loop would wait. Greenlets queue here instead.
+        # SQLite lets one writer in. Greenlets queue here, which is quicker than looking
+        # again and again, and is part of what they wait for another process.
         if _is_sqlite(self.engine):
-            with self._one_writer:
+            with waiting(sqlite.PATIENCE), self._one_writer:
                 yield
         else:
             yield
+
+
+def briefly() -> AbstractContextManager[None]:
+    """Leave a write in here for another time when another process has the file."""
+    return waiting(sqlite.BRIEFLY)
 
 
 def _give_back(connection: Connection) -> None:

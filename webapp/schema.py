@@ -18,6 +18,7 @@ from sqlalchemy import (
 
 from config.mistakes import RefusedToStart
 from webapp.database_server import wait_for
+from webapp.sqlite import waiting
 
 # The newest file in migrations/versions; a test compares. Alembic is only loaded when
 # the database is at an earlier revision, which saves 0.2 s of each other start.
@@ -77,12 +78,11 @@ def upgrading(engine: Engine) -> Iterator[Connection]:
     with engine.execution_options(immediate=True).connect() as connection:
         name = engine.dialect.name
         if name == "sqlite":
-            # Through the driver: here nothing may begin a transaction yet.
+            # Through the driver: here nothing may begin a transaction yet. Making a
+            # table anew drops the old one, and would cascade.
             driver: Any = connection.connection.driver_connection
-            driver.execute(f"PRAGMA busy_timeout={UPGRADE_TIMEOUT}000")
-            # Making a table anew drops the old one, and would cascade.
             driver.execute("PRAGMA foreign_keys=OFF")
-        with connection.begin():
+        with waiting(UPGRADE_TIMEOUT), connection.begin():
             if name != "sqlite":
                 wait_for(connection, UPGRADE_TIMEOUT)
             if name == "postgresql":

@@ -3,21 +3,30 @@
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Executable, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from config.mistakes import RefusedToStart
 
-BUSY_TIMEOUT = 2_000
-# Nobody else is served meanwhile, and anybody can ask again and again.
-PING_TIMEOUT = 200
+# Milliseconds that SQLite waits by itself, in which nobody is served: for what takes
+# others moments, and to empty the write-ahead log.
+BUSY_TIMEOUT, CHECKPOINT_TIMEOUT = 2_000, 200
+# Seconds that a write waits for another process: one that somebody asked for, and one
+# that can be left for another time. Meanwhile others are served.
+PATIENCE, BRIEFLY = 2.0, 0.2
+LOOK_AGAIN = 0.01
 ROOM = 65_536
+HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
 def create_sqlite_engine(target: URL) -> Engine:
@@ -63,17 +72,17 @@ def _stay_with(engine: Engine, file: Path) -> None:
 
 def is_locked(error: DBAPIError) -> bool:
     """Tell whether somebody else held the file."""
-    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return _code(error.orig) in HELD
 
 
 def is_damaged(error: DBAPIError) -> bool:
     """Tell whether the file is no database, or only a part of one."""
-    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return _code(error.orig) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def is_full(error: DBAPIError) -> bool:
     """Tell whether the disk had no room for it."""
-    return _code(error) == sqlite3.SQLITE_FULL
+    return _code(error.orig) == sqlite3.SQLITE_FULL
 
 
 def free_room(engine: Engine) -> None:
@@ -82,8 +91,10 @@ def free_room(engine: Engine) -> None:
     What was deleted is gone from there as well. While somebody else is in the middle
     of reading or writing the log stays as it is.
     """
-    with engine.connect() as connection, _impatient(connection):
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        with _busy_timeout(driver, CHECKPOINT_TIMEOUT):
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def check_room(target: URL) -> None:
@@ -96,26 +107,29 @@ def check_room(target: URL) -> None:
         file.write(bytes(ROOM))
 
 
-def ping(engine: Engine, statement: Executable) -> None:
-    """Write, without much waiting for a process that holds the file."""
-    immediate = engine.execution_options(immediate=True)
-    with (
-        immediate.connect() as connection,
-        _impatient(connection),
-        connection.begin(),
-    ):
-        connection.execute(statement)
-
-
 @contextmanager
-def _impatient(connection: Connection) -> Iterator[None]:
-    """Wait little for a process that holds the file."""
-    driver: Any = connection.connection.driver_connection
-    driver.execute(f"PRAGMA busy_timeout={PING_TIMEOUT}")
+def waiting(seconds: float) -> Iterator[None]:
+    """Have writes wait for so long, from now on, while another process writes.
+
+    Said once for all that is done within: what is waiting already waits no longer.
+    """
+    if _deadline.get() is not None:
+        yield
+        return
+    token = _deadline.set(time.monotonic() + seconds)
     try:
         yield
     finally:
-        driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}")
+        _deadline.reset(token)
+
+
+@contextmanager
+def _busy_timeout(driver: Any, milliseconds: int) -> Iterator[None]:
+    driver.execute(f"PRAGMA busy_timeout={milliseconds}").close()
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}").close()
 
 
 @contextmanager
@@ -161,8 +175,8 @@ def _size(file: Path) -> int:
         return 0
 
 
-def _code(error: DBAPIError) -> int:
-    return int(getattr(error.orig, "sqlite_errorcode", 0)) & 0xFF
+def _code(error: object) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
@@ -187,5 +201,22 @@ def _lower(value: object) -> object:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    if connection.get_execution_options().get("immediate"):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    """Begin to write. Where SQLite would hold the loop, this lets others go on."""
+    if not connection.get_execution_options().get("immediate"):
+        return
+    driver: Any = connection.connection.driver_connection
+    deadline = _deadline.get() or time.monotonic() + PATIENCE
+    with _busy_timeout(driver, 0):
+        while _is_held(driver) and time.monotonic() < deadline:
+            time.sleep(LOOK_AGAIN)
+        if not driver.in_transaction:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # Raises as SQLAlchemy does.
+
+
+def _is_held(driver: Any) -> bool:
+    """Begin to write; tell whether another process keeps it from that."""
+    try:
+        driver.execute("BEGIN IMMEDIATE").close()
+    except sqlite3.Error as error:
+        return _code(error) in HELD
+    return False

@@ -33,7 +33,7 @@ ROWS = {
     "R20": "a key is changed, lost or too short",
     "R21": "backup under load, restore elsewhere",
     "R22": "a stored hash of extreme cost",
-    "R23": "PostgreSQL or MariaDB cut off",
+    "R23": "a database cut off or locked",
 }
 ELSEWHERE = {"R15": "bin/bench sessions"}
 

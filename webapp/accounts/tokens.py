@@ -15,7 +15,7 @@ from webapp import clock
 from webapp.accounts.history import History
 from webapp.accounts.inputs import NewToken
 from webapp.accounts.models import Token, User
-from webapp.database import AnyRow, Database
+from webapp.database import AnyRow, Database, briefly
 from webapp.errors import InvalidToken, NotFound, QuotaReached, Taken
 from webapp.sessions.copies import Copy
 from webapp.sessions.records import HISTORY, MOST_LISTED, SEEN_INTERVAL, hash_id
@@ -90,7 +90,7 @@ class Tokens:
             return
         used = update(Token).where(Token.id == row.id)
         try:
-            with self._database.write() as db:
+            with briefly(), self._database.write() as db:
                 db.execute(
                     used.values(
                         last_used_at=now,

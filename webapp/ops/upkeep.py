@@ -2,12 +2,14 @@
 
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 
 from flask import Flask, Response
 from sqlalchemy.exc import SQLAlchemyError
 
+from webapp.database import briefly
 from webapp.errors import StoreUnavailable
 
 # One step looks at this many files or rows: 4 ms on a file store, 20 ms at most.
@@ -45,12 +47,16 @@ class Upkeep:
         return time.monotonic() >= self._next
 
     def step(self) -> None:
-        self._next = time.monotonic() + PAUSE
+        # Nobody else begins one meanwhile, nor right after one that took long.
+        self._next = math.inf
         purge = next(self._turns)
         try:
-            purge(STEP)
+            with briefly():
+                purge(STEP)
         except (StoreUnavailable, SQLAlchemyError) as error:
             log.warning("Nothing was purged this time: %s", error)
+        finally:
+            self._next = time.monotonic() + PAUSE
 
     def purge_all(self) -> int:
         """Remove everything that is over, in steps; tell how much that was."""

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import OperationalError
 
 from webapp import clock
-from webapp.database import AnyRow, Database
+from webapp.database import AnyRow, Database, briefly
 from webapp.sessions.activity import active_also_at, name_hours
 from webapp.sessions.everybodys import BATCH, Everybodys
 from webapp.sessions.models import SessionRecord, Timeouts
@@ -124,7 +124,7 @@ class Records:
         if timedelta(0) <= now - record.last_seen_at < interval:
             return record.last_seen_at  # type: ignore[no-any-return]
         try:
-            with self._database.write() as db:
+            with briefly(), self._database.write() as db:
                 # Of two requests at once the first notes it for both.
                 db.execute(
                     update(SessionRecord)
@@ -135,7 +135,7 @@ class Records:
                     .values(last_seen_at=now, active_hours=active_also_at(now, record))
                 )
         except OperationalError as error:
-            # A full disk is no reason to refuse reading.
+            # A full disk is no reason to refuse reading, nor who writes meanwhile.
             log.warning("The time a session was seen was not kept: %s", error.orig)
             return record.last_seen_at  # type: ignore[no-any-return]
         return now

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.exc import OperationalError
 
 from webapp import clock
-from webapp.database import Database
+from webapp.database import Database, briefly
 from webapp.errors import NotFound, SessionOver, StoreUnavailable
 from webapp.hub import Hub
 from webapp.sessions.copies import Copies, Copy, copy_of, lasting, merge
@@ -240,7 +240,7 @@ class Sessions:
         record = self.records.find(id_hash)
         if record is None or record.ended_at or self.records.is_over(record):
             if record and not record.ended_at:
-                with suppress(OperationalError):
+                with suppress(OperationalError), briefly():
                     self._end("timed out", SessionRecord.id == record.id)
             if copy:
                 self._copies.delete(id_hash)
