@@ -147,9 +147,14 @@ def atoms_of(environ: dict[str, Any], took: timedelta) -> dict[str, Any]:
     return {
         "h": environ.get("REMOTE_ADDR", "-"),
         "m": environ.get("REQUEST_METHOD"),
-        "U": environ.get("PATH_INFO"),
+        "U": _readable(environ.get("PATH_INFO", "")),
         "M": int(took.total_seconds() * 1000),
     }
+
+
+def _readable(path: str) -> str:
+    # WSGI gives bytes as if they were Latin-1 (PEP 3333).
+    return path if path.isascii() else path.encode("latin-1").decode(errors="replace")
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]

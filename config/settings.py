@@ -164,7 +164,8 @@ class Settings(BaseModel):
         description="Wrong passwords from all browsers that never logged in before.",
     )
     sign_up_limit_source: RateLimit = Field(
-        Rate(200, timedelta(hours=1)), description="Accounts made from one address."
+        Rate(200, timedelta(hours=1)),
+        description="Tries to make an account from one address.",
     )
     api_limit: RateLimit = Field(
         Rate(600, timedelta(minutes=1)),

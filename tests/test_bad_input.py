@@ -96,6 +96,17 @@ def test_no_path_and_no_query_breaks_a_page(client: FlaskClient, bad: str) -> No
         _is_explained(_get(client, f"/entries?{name}={bad}"))
 
 
+@pytest.mark.parametrize("bad", sorted(NO_TEXT), ids=ascii)
+def test_a_path_that_is_no_utf_8_is_no_other_key(alice: Browser, bad: str) -> None:
+    """As a server has it: Werkzeug's client would put U+FFFD in its place."""
+    alice.keep("\ufffd", TEXT)
+    path = unquote_to_bytes(f"/entries/{bad}".encode("latin-1")).decode("latin-1")
+    answer = alice.client.get("/entries", environ_overrides={"PATH_INFO": path})
+    assert answer.status_code == 400
+    assert _is_explained(answer)
+    assert alice.value("\ufffd") == TEXT
+
+
 @pytest.mark.parametrize(("path", "field"), FIELDS, ids=["-".join(f) for f in FIELDS])
 def test_no_field_breaks_a_form(
     app: Flask, alice: Browser, path: str, field: str

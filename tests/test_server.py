@@ -154,14 +154,14 @@ def test_the_log_goes_to_stdout_and_has_no_search_in_it(running: Gunicorn) -> No
 def test_a_line_as_json_says_the_same(server: Gunicorn) -> None:
     server.settings["LOG_FORMAT"] = "json"
     server.start()
-    answer = server.client().get("/entries/%0Adiary?q=secret-words")
+    answer = server.client().get("/entries/%0Acaf%C3%A9?q=secret-words")
     asked = answer.headers["X-Request-ID"]
     assert server.has_logged(asked)
     lines = [json.loads(line) for line in server.log.read_text().splitlines()]
     (line,) = [line for line in lines if line.get("request_id") == asked]
     assert datetime.fromisoformat(line["time"]).tzinfo
     known = {"logger": "gunicorn.access", "level": "info", "address": "127.0.0.1"}
-    known |= {"method": "GET", "path": "/entries/\ndiary"}
+    known |= {"method": "GET", "path": "/entries/\ncafé"}
     assert known.items() <= line.items()
     assert line["status"] == answer.status_code
     assert line["milliseconds"] >= 0

@@ -98,8 +98,9 @@ def compare_length() -> None:
 
 
 def refuse_what_is_no_text() -> None:
-    """Raise BadRequest for a query that Werkzeug would take for some other text."""
+    """Raise BadRequest for an address that Werkzeug would take for some other text."""
     _check_text(unquote_to_bytes(request.query_string))
+    _check_text(request.environ.get("PATH_INFO", "").encode("latin-1"))
 
 
 class FormParser(FormDataParser):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.browser import PASSWORD, Browser
+from webapp.sessions.service import Sessions
 
 TEXT = "Two lines\nand <b>é</b> &amp;"
 ENTRY = {"key": "diary", "value": TEXT, "kind": "text", "labels": "harbour, boats"}
@@ -55,6 +56,21 @@ def test_a_confirmation_goes_on_with_its_act(typing: Browser) -> None:
     assert PASSWORD not in typing.page.text
     assert log_in(typing).send("/entries/new").status == 200
     assert typing.value("diary") == TEXT
+
+
+def test_of_two_confirmations_at_once_the_late_one_loses_nothing(
+    alice: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice.open("/confirm")
+    # The other has given the session a new ID while this password was hashed.
+    monkeypatch.setattr(Sessions, "rotate", lambda *_given, **_named: None)
+    form = {"act": "/entries/new", "confirm_password": PASSWORD} | ENTRY
+    token = alice.tree.xpath("//input[@name='form_token']/@value")[0]
+    alice.page = alice.client.post("/confirm", data={"form_token": token} | form)
+    assert alice.status == 401
+    monkeypatch.undo()
+    assert log_in(alice).send("/entries/new").status == 200
+    assert alice.value("diary") == TEXT
 
 
 @pytest.mark.parametrize("act", ["//evil.example", "/nothing", "https://evil.example/"])

@@ -99,7 +99,11 @@ CHUNKS = {
 }
 # What gunicorn refuses before the application is asked.
 UNREACHED = {
-    400: [compose(b"<b>x", b"/"), compose(b"GET", b"/", b"no<b>colon\r\n")],
+    400: [
+        compose(b"<b>x", b"/"),
+        compose(b"GET", b"/", b"no<b>colon\r\n"),
+        compose(b"POST", b"/login", b"Transfer-Encoding: x<b>chunked\r\n"),
+    ],
     414: [compose(b"GET", b"/" + b"<b>" * 3_000)],
     431: [compose(b"GET", b"/", b"X: " + b"<b>" * 3_000 + b"\r\n")],
 }

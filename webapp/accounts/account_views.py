@@ -60,8 +60,8 @@ def change_password() -> Answer:
             account=current_accounts().account_of(copy.user_id),
             errors=_fields(error),
         )
-    if go_on_as(started):
-        flash("Your password is changed.")
+    go_on_as(started)
+    flash("Your password is changed.")
     return go_to("account.index")
 
 

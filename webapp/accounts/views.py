@@ -157,8 +157,7 @@ def do_confirm() -> Answer:
             message = "That is not your password."
         page = {"act": request.form.get("act", ""), "typed": _typed()}
         return refuse(error, "accounts/confirm.html", error=message, **page)
-    if not go_on_as(started):
-        return go_to("accounts.login")
+    go_on_as(started)
     return _go_on(request.form.get("act", ""))
 
 
@@ -192,13 +191,16 @@ def _show_typed(act: str, notice: str) -> Answer:
     return render_template("accounts/typed.html", address=address, typed=typed)
 
 
-def go_on_as(started: Started | None) -> bool:
-    """Take over the session's new ID; tell whether it is still alive."""
+def go_on_as(started: Started | None) -> None:
+    """Take over the session's new ID.
+
+    Raises NotLoggedIn when it was over, or another request gave it one: what was typed
+    goes through the log-in.
+    """
     if started is None:
         session.step_back()
-        return False
+        raise NotLoggedIn("Please log in once more. What you typed is kept here.")
     session.become(started)
-    return True
 
 
 def current_accounts() -> Accounts:

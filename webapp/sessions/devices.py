@@ -3,16 +3,12 @@
 import threading
 from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Any
 
 from webapp.pace import beside_the_loop, let_others_go
 
-if TYPE_CHECKING:
-    from ua_parser import OS, UserAgent
-
-Parsers: TypeAlias = (
-    "tuple[Callable[[str], UserAgent | None], Callable[[str], OS | None]]"
-)
+# Of a browser, and of a system: ua-parser's, which is not loaded at the start.
+Parsers = tuple[Callable[[str], Any], Callable[[str], Any]]
 
 _loading = threading.Lock()
 
@@ -27,8 +23,8 @@ def describe_device(user_agent: str) -> str:
     let_others_go()
     if browser and system:
         return f"{browser.family} on {system.family}"
-    if browser or system:
-        return (browser or system).family  # type: ignore[union-attr]
+    if known := browser or system:
+        return str(known.family)
     return user_agent.split("/", maxsplit=1)[0][:40].strip() or "Unknown browser"
 
 
