@@ -17,6 +17,7 @@ from config.worker import LINGER_NEW
 from tests.faults.means import make_older
 from tests.faults.people import Tab, at_once, wait_until
 from tests.faults.wire import STATUS, compose, connect
+from tests.other_servers import SERVERS
 from tests.servers import Gunicorn, Redis
 from webapp.schema import REVISION
 
@@ -119,7 +120,22 @@ def _wait_for_more(writers: list[Writer]) -> None:
     )
 
 
+@pytest.fixture(params=["uwsgi", "mod_wsgi"])
+def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gunicorn]:
+    other: Gunicorn = SERVERS[request.param](tmp_path)
+    yield other.start()
+    other.close()
+
+
 def test_a_request_in_flight_at_sigterm_is_answered_and_kept(old: Gunicorn) -> None:
+    _end_while_a_form_arrives(old)
+
+
+def test_other_servers_finish_what_is_in_flight(other: Gunicorn) -> None:
+    _end_while_a_form_arrives(other)
+
+
+def _end_while_a_form_arrives(old: Gunicorn) -> None:
     alice = Tab(old).sign_up("alice")
     token = alice.form_token().encode()
     body = b"form_token=%s&key=late&value=kept&kind=text" % token
