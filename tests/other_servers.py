@@ -2,12 +2,11 @@
 
 import os
 import signal
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
-from tests.servers import ROOT, Gunicorn, required
+from tests.servers import ROOT, Gunicorn, all_below, required
 
 PROGRAMS = Path(sys.executable).parent
 WHY = "`bin/setup servers`, which needs Apache (apache2-bin, apache2-dev)"
@@ -57,26 +56,11 @@ class Honcho(OtherServer):
 
     def signal(self, number: signal.Signals) -> None:
         """Send it to what honcho has started as well, each in a session of its own."""
-        below = _all_below(self.process.pid) if self.process else []
+        below = all_below(self.process.pid) if self.process else []
         super().signal(number)
         for pid in below:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
-
-
-def _all_below(pid: int) -> list[int]:
-    """Return its children and theirs."""
-    listed = subprocess.run(
-        ["ps", "-eo", "pid=,ppid="],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    parents = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
-    found = [pid]
-    for each in found:
-        found += [child for child, parent in parents if parent == each]
-    return found[1:]
 
 
 SERVERS = {"gunicorn": Gunicorn, "uwsgi": Uwsgi, "mod_wsgi": ModWsgi, "honcho": Honcho}

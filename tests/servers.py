@@ -55,6 +55,21 @@ def quickest_disk() -> Path | None:
     return None
 
 
+def all_below(pid: int) -> list[int]:
+    """Return its children and theirs."""
+    listed = subprocess.run(
+        ["ps", "-eo", "pid=,ppid="],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    parents = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in parents if parent == each]
+    return found[1:]
+
+
 class Process:
     """A server of our own on a free port; every one started here is stopped here."""
 

@@ -4,15 +4,24 @@ The drivers wait on sockets that gevent has patched: psycopg finds that out by i
 and waits in Python, PyMySQL always does. Who waits for an answer delays nobody else.
 """
 
+import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import ExceptionContext
 
 # Seconds: together less than the two that anybody waits for a database in trouble.
 CONNECT = 2
 STATEMENT = 1.5
 LOCK = 1
 POOL = 0.5
+# For an answer of a server that keeps to no limit: it is frozen, or out of reach.
+ANSWER = 1.7
+# In which nobody tries to connect to one that has just been silent for so long.
+LEFT_ALONE = 1.0
+SILENT = re.compile("timed out|timeout expired")
 # What PostgreSQL takes a page out of order to cost, one in order being 1. By itself it
 # says 4, as of a spinning disk, and goes through all of a person's entries in order
 # where an index would say which few to look at.
@@ -35,25 +44,51 @@ def create_server_engine(target: URL) -> Engine:
         pool_timeout=POOL,
         connect_args={"connect_timeout": CONNECT},
     )
+    # Here, because only who uses it needs the driver's memory.
     if _is_postgres(engine):
+        from webapp.postgresql import connect  # noqa: PLC0415
+
         event.listen(engine, "connect", _set_up_postgres)
     else:
-        # Here, because only who uses it needs the driver's memory.
         from webapp.mysql import connect  # noqa: PLC0415
 
-        event.listen(engine, "do_connect", connect)
         event.listen(engine, "connect", _limit_mysql)
     event.listen(engine, "do_execute", _read_again)
+    silence = Silence(connect)
+    event.listen(engine, "do_connect", silence.connect)
+    event.listen(engine, "handle_error", silence.note)
     return engine
+
+
+class Silence:
+    """Leaves a server alone for a while that has been asked and has said nothing.
+
+    Otherwise who has found that a connection is dead waits for the next one as well.
+    """
+
+    def __init__(self, connect: Callable[[Any, Any, float], Any]) -> None:
+        self._connect = connect
+        self._until = 0.0
+
+    def note(self, context: ExceptionContext) -> None:
+        if SILENT.search(str(context.original_exception)):
+            self._until = time.monotonic() + LEFT_ALONE
+
+    def connect(self, dialect: Any, _record: Any, arguments: Any, named: Any) -> Any:
+        """Connect in SQLAlchemy's place: a listener of `do_connect`."""
+        if time.monotonic() < self._until:
+            raise dialect.loaded_dbapi.OperationalError("it did not answer just now")
+        return self._connect(arguments, named, ANSWER)
 
 
 def wait_for(connection: Connection, seconds: int) -> None:
     """Let what follows in this transaction take so long: an upgrade of the tables."""
+    driver: Any = connection.connection.driver_connection
+    driver.wait_at_most(seconds + ANSWER)
     if _is_postgres(connection.engine):
         for name in ("statement_timeout", "lock_timeout"):
             connection.execute(text(f"SET LOCAL {name} = '{seconds}s'"))
     else:
-        driver: Any = connection.connection.driver_connection
         with driver.cursor() as cursor:
             _limit(cursor, _is_mariadb(driver), seconds, seconds)
 

@@ -1,4 +1,4 @@
-"""PyMySQL's connection, made without a stop of the whole loop."""
+"""PyMySQL's connection, made without a stop of the loop, which gives a server up."""
 
 from typing import Any
 
@@ -21,9 +21,11 @@ class PromptConnection(Connection):  # type: ignore[misc]
             PromptConnection._unchecked = super()._create_ssl_ctx({})
         return PromptConnection._unchecked
 
+    def wait_at_most(self, seconds: float) -> None:
+        """Give a server up that says nothing for so long; PyMySQL waits for ever."""
+        self._read_timeout = self._write_timeout = seconds
 
-def connect(
-    _dialect: Any, _record: Any, arguments: Any, named: Any
-) -> PromptConnection:
-    """Connect in SQLAlchemy's place: a listener of `do_connect`."""
-    return PromptConnection(*arguments, **named)
+
+def connect(arguments: Any, named: Any, patience: float) -> PromptConnection:
+    limits = {"read_timeout": patience, "write_timeout": patience}
+    return PromptConnection(*arguments, **named, **limits)

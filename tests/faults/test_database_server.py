@@ -1,5 +1,7 @@
 """PostgreSQL or MariaDB in trouble: cut off, restarted, or held up by a lock."""
 
+import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -45,6 +47,9 @@ UPGRADING = {
 }
 # An answer that the database owes, and one that it does not.
 LONGEST, USUAL = 2.0, 0.3
+# To connect psycopg waits for 2 s, or longer.
+GIVEN_UP = 2.3
+STARTS_WITHIN = 10
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -162,6 +167,48 @@ def test_a_lock_holds_up_those_who_need_what_is_locked_and_nobody_else(
     assert slowest < LONGEST
     assert p99 < USUAL
     assert tab.get("/entries/locked").status_code == 200
+
+
+@pytest.mark.alone
+def test_a_frozen_server_is_given_up_and_holds_up_nobody_else(
+    site: Gunicorn, database: DatabaseServer, kind: str, record_property: Any
+) -> None:
+    tab = Tab(site).sign_up(new_name())
+    tab.keep("before")
+    at_once(*[lambda: tab.get("/sessions")] * 8)
+    visitor = site.client()
+    with Timed(lambda: _fine(visitor.get("/login"))) as visits:
+        database.freeze()
+        try:
+            answers = at_once(*[lambda: tab.get("/entries/before")] * 12)
+            again = tab.keep("meanwhile")
+            assert parts_down(site) == {"database"}
+        finally:
+            database.thaw()
+    assert {answer.status_code for answer in [*answers, again]} == {503}
+    assert "Retry-After" in again.headers
+    slowest = max(answer.elapsed.total_seconds() for answer in answers)
+    p99 = percentile(visits.times, 0.99)
+    record_property("figure", f"{kind}: frozen {slowest:.1f} s, others {p99:.3f} s")
+    assert slowest < GIVEN_UP
+    assert again.elapsed.total_seconds() < USUAL, "it has just been silent"
+    assert p99 < USUAL
+    wait_until(lambda: tab.get("/entries/before").status_code == 200, 5, "serving")
+    assert tab.get("/entries/meanwhile").status_code == 404
+    assert tab.keep("after").status_code == 303
+
+
+def test_a_start_gives_up_a_server_that_says_nothing(kind: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        scheme = {"postgresql": "postgres", "mariadb": "mysql"}[kind]
+        place = f"somebody@127.0.0.1:{silent.getsockname()[1]}/holdfast"
+        url = f"{scheme}://{place}"
+        site = Gunicorn(tmp_path, DATABASE_URL=url)
+        began = time.monotonic()
+        said = site.flask("user", "list", status=3)
+        assert time.monotonic() - began < STARTS_WITHIN
+    assert said.startswith("Holdfast does not start.")
+    assert place in said
 
 
 def test_who_waits_in_vain_for_another_upgrade_does_not_begin_one(
