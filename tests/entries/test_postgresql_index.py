@@ -38,7 +38,9 @@ def app(server: DatabaseServer, tmp_path: Any) -> Iterator[Flask]:
     given = {"data_dir": tmp_path, "database_url": server.url}
     app = create_app(load_settings(password_memory_kib=8, password_rounds=1, **given))
     yield app
-    schema.drop_tables(app.extensions["database"].engine, Entry.metadata)
+    engine = app.extensions["database"].engine
+    schema.drop_tables(engine, Entry.metadata)
+    engine.dispose()
 
 
 @pytest.fixture
