@@ -137,9 +137,8 @@ class DatabaseServer(Process):
 
     def end_others(self) -> int:
         """Cut every connection to the database; tell how many."""
-        if operator := self._operators.get(NAME):
-            # Our own: what is cut is not always known as such when it is looked at.
-            operator.dispose()
+        # Our own: what is cut is not always known as such when it is looked at.
+        self.leave()
         with self.connect() as connection:
             return self._end_others(connection)
 
@@ -149,6 +148,11 @@ class DatabaseServer(Process):
             with suppress(DBAPIError):  # Gone by itself meanwhile.
                 connection.execute(text(self.end), {"number": number})
         return len(numbers)
+
+    def leave(self) -> None:
+        """Close our own connections to the database."""
+        if operator := self._operators.get(NAME):
+            operator.dispose()
 
     def close(self) -> None:
         for engine in self._operators.values():

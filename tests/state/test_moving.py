@@ -9,6 +9,7 @@ from flask import Flask
 
 from config.settings import Settings, load_settings
 from tests.browser import Browser
+from tests.databases import DatabaseServer
 from webapp import create_app
 from webapp.database import Database
 from webapp.state import tables
@@ -39,6 +40,13 @@ def same_browser(app: Flask, browser: Browser) -> Browser:
     return Browser(client, browser.name)
 
 
+@pytest.fixture(autouse=True)
+def _nobody_is_connected(database_server: DatabaseServer | None) -> None:
+    """Who emptied the server before this test looks like a part of the application."""
+    if database_server:
+        database_server.leave()
+
+
 def opened(url: str) -> Database:
     """Open it with the tables of this release."""
     database = Database(load_settings(database_url=url).database)
@@ -56,7 +64,7 @@ def test_records_are_elsewhere_and_all_are_still_logged_in(
 ) -> None:
     alice.keep("grüße", "ß\n€ 😀").keep("note", '{"a": [1, null]}', kind="json")
     said = operator(f"state move records {elsewhere}")
-    assert "Set DATABASE_URL to sqlite" in said
+    assert "set DATABASE_URL to sqlite" in said
     moved = same_browser(at(settings, database_url=elsewhere), alice)
     assert moved.open("/entries").is_logged_in
     assert moved.value("grüße") == "ß\n€ 😀"
@@ -238,6 +246,29 @@ def test_the_operator_is_told_to_stop_and_run_it_again(
     monkeypatch.setattr("webapp.ops.state_commands.move_records", behind)
     said = operator(f"state move records {elsewhere}", status=2)
     assert "Stop the application and run this again" in said
+
+
+def test_a_place_that_is_in_use_is_moved_in_two_runs(
+    alice: Browser, settings: Settings, operator: Operator, elsewhere: str
+) -> None:
+    """Nobody writes while it is copied, but somebody can afterwards."""
+    alice.keep("first", "1")
+    server = Database(settings.database)
+    with server.read() as connection:
+        connection.exec_driver_sql("SELECT name FROM marks")
+        said = operator(f"state move records {elsewhere}", status=2)
+        assert "open" in said
+        assert server.place in said
+        assert "Stop the application and run this again" in said
+        assert "All of it" not in said
+    server.engine.dispose()
+    alice.keep("second", "2")
+    said = operator(f"state move records {elsewhere}")
+    assert "All of it is there" in said
+    is_certain = server.engine.dialect.name == "sqlite"
+    assert ("Stop the application" in said) != is_certain
+    with snapshot(opened(settings.database).engine) as connection:
+        assert checksums(connection) == sums(elsewhere)
 
 
 def test_an_id_is_not_given_again_at_the_new_place(

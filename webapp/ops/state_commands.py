@@ -20,6 +20,7 @@ from webapp.database import Database
 from webapp.ops.explaining import explaining, progress
 from webapp.sessions.guard import current_sessions
 from webapp.state.census import PROBE_KEY
+from webapp.state.in_use import is_in_file
 from webapp.state.moving import (
     Moved,
     check_target,
@@ -40,6 +41,7 @@ MOVED: dict[str, tuple[str, TypeAdapter[str]]] = {
     "cache": ("CACHE_URL", TypeAdapter(StoreUrl)),
 }
 MEANT = {"sessions": "the session data is", "cache": "the cached values are"}
+ONCE_MORE = "Stop the application and run this again: it takes only what has changed."
 AGAIN = "What was moved so far stays there; run it again to go on."
 
 
@@ -103,16 +105,12 @@ def move(context: click.Context, what: str, to: str | None, force: bool) -> None
     if moved.differing:
         click.echo(f"Not all is there of {', '.join(moved.differing)}. {AGAIN}")
         context.exit(1)
-    if moved.is_behind:
-        click.echo(
-            "Somebody wrote meanwhile. Stop the application and run this again: it "
-            "takes only what has changed."
-        )
+    if moved.is_behind or moved.in_use:
+        why = "Somebody wrote meanwhile." if moved.is_behind else moved.in_use
+        click.echo(f"{why} {ONCE_MORE}")
         context.exit(2)
-    click.echo(
-        f"All of it is there, read again and compared. Set {setting} to "
-        f"{without_password(given)} and start the application."
-    )
+    then = f"set {setting} to {without_password(given)} and start the application"
+    click.echo(f"All of it is there, read again and compared. {_first(what, then)}")
 
 
 def _tell(seen: Seen, places: Places) -> None:
@@ -130,6 +128,15 @@ def _tell(seen: Seen, places: Places) -> None:
         click.echo("A copy that is gone is made anew from the session's record.")
     if not (seen.is_logged_in and seen.has_entry):
         raise click.ClickException("This place does not keep what it has to.")
+
+
+def _first(what: str, then: str) -> str:
+    """Say what to do first where the old place cannot tell for certain who uses it."""
+    if what != "records":
+        return f"Now {then}: what is kept at the old place until then stays there."
+    if is_in_file(current_app.extensions["database"]):
+        return f"Now {then}."
+    return f"Stop the application wherever it still runs, then {then}."
 
 
 def _move_records(url: str, *, force: bool) -> Moved:

@@ -12,6 +12,7 @@ from config.kinds import sqlite_url
 from webapp import clock
 from webapp.database import Database
 from webapp.schema import REVISION
+from webapp.sqlite import HELD
 from webapp.state import archive
 from webapp.state.archive import RECORDS, Manifest
 from webapp.state.tables import checksums, copy_in_steps, count_rows, snapshot, writing
@@ -62,6 +63,17 @@ def make_one_file(records: Path) -> None:
     """Take the write-ahead log into the database; raises OperationalError if in use."""
     with closing(sqlite3.connect(records, timeout=1)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
+
+
+def is_alone(records: Path) -> bool:
+    """Take in the write-ahead log; False, and nothing is done, while it is in use."""
+    try:
+        make_one_file(records)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in HELD:
+            raise
+        return False
+    return True
 
 
 def _copy_file(database: Database, records: Path) -> None:

@@ -17,6 +17,7 @@ from webapp.sessions.copies import Copies, Copy
 from webapp.sessions.models import SessionRecord
 from webapp.sessions.records import Records
 from webapp.state import counters
+from webapp.state.in_use import why_in_use
 from webapp.state.known import pairs
 from webapp.state.marks import has_served, note_copy
 from webapp.state.tables import checksums, copy_in_steps, count_rows, snapshot, writing
@@ -35,12 +36,13 @@ class Moved:
 
     `rows` has how many of each kind are in the new place, `differing` the kinds that
     are not the same there. `is_behind` tells that somebody wrote to the old place
-    since.
+    since, `in_use` why somebody may go on doing so.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     differing: list[str] = field(default_factory=list)
     is_behind: bool = False
+    in_use: str = ""
 
 
 class WouldOverwrite(HoldfastError):
@@ -97,6 +99,8 @@ def move_records(source: Database, target: Database, moved: Moved) -> Iterator[i
         moved.rows = count_rows(after)
         wanted = checksums(before)
         moved.differing = _differing(wanted, checksums(after))
+    # Before the last look: whoever stops in between has written before it.
+    moved.in_use = why_in_use(source)
     with snapshot(source.engine) as now:
         moved.is_behind = bool(_differing(wanted, checksums(now)))
 

@@ -4,7 +4,6 @@ Until then everything is done beside them: unpacked, checked, brought to this re
 """
 
 import os
-import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ from webapp.errors import HoldfastError, StoreUnavailable
 from webapp.schema import REVISION, drop_tables, read_revision
 from webapp.state import archive, counters
 from webapp.state.archive import BadBackup, Manifest
-from webapp.state.backup import make_one_file
+from webapp.state.backup import is_alone, make_one_file
 from webapp.state.known import Known, keep_openers, read_known
 from webapp.state.marks import MarkRecord
 from webapp.state.tables import checksums, copy_tables, snapshot, tables, writing
@@ -176,17 +175,8 @@ def _look(url: str, path: Path | None) -> Known | None:
 
 def _require_alone(path: Path) -> None:
     """Raise Refused while a server has the file open; take in its write-ahead log."""
-    try:
-        make_one_file(path)
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in (
-            sqlite3.SQLITE_BUSY,
-            sqlite3.SQLITE_LOCKED,
-        ):
-            raise
-        raise Refused(
-            f"{path} is in use. Stop the application, then run this again."
-        ) from error
+    if not is_alone(path):
+        raise Refused(f"{path} is in use. Stop the application, then run this again.")
 
 
 def _why(people: int | None, place: object) -> str:
