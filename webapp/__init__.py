@@ -47,6 +47,7 @@ from webapp.release import release_of
 from webapp.sessions.models import Timeouts
 from webapp.sessions.service import Policy, Sessions
 from webapp.sessions.views import init_sessions
+from webapp.state.copied import require_whole
 from webapp.state.places import Places, init_places
 from webapp.stores import Store, open_store
 from webapp.web import init_web
@@ -151,6 +152,7 @@ def _open_database(settings: Settings) -> Database:
     with naming(settings.source_of("database_url")):
         database = Database(settings.database)
         database.upgrade()
+        require_whole(database)
     return database
 
 

@@ -23,6 +23,8 @@ from webapp.schema import alembic_config
 from webapp.state import archive
 from webapp.state.archive import BadBackup
 from webapp.state.backup import back_up, describe
+from webapp.state.copied import begin_copy
+from webapp.state.moving import Moved, move_records
 from webapp.state.restore import Refused, restore
 from webapp.stores.memory import MemoryStore
 
@@ -490,6 +492,23 @@ def test_a_manifest_is_not_believed_where_the_tables_tell(
     with pytest.raises(BadBackup, match=words):
         bring_back(file, new_url)
     assert not Path(new_url.removeprefix("sqlite:///")).exists()
+
+
+def test_a_part_that_a_move_left_is_replaced_and_nothing_of_it_believed(
+    app: Flask, alice: Browser, settings: Settings, file: Path, new_url: str
+) -> None:
+    """Sessions that it did not come to have not ended."""
+    list(back_up(app.extensions["database"], file, []))
+    Path(new_url.removeprefix("sqlite:///")).parent.mkdir()
+    target = opened(new_url)
+    list(move_records(app.extensions["database"], target, Moved()))
+    with target.write() as db:
+        begin_copy(db.connection(), "elsewhere")
+        db.execute(text("DELETE FROM sessions"))
+    target.engine.dispose()
+    bring_back(file, new_url, force=True)
+    restored = same_browser(at(settings, database_url=new_url), alice)
+    assert restored.open("/entries").is_logged_in
 
 
 @pytest.mark.embedded

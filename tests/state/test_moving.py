@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from config.mistakes import RefusedToStart
 from config.settings import Settings, load_settings
 from tests.browser import Browser
 from tests.databases import DatabaseServer
 from webapp import create_app
 from webapp.database import Database
 from webapp.state import tables
-from webapp.state.moving import Moved, move_records
+from webapp.state.moving import Moved, check_target, move_records
 from webapp.state.tables import checksums, snapshot
 
 Operator = Callable[..., str]
@@ -101,16 +102,78 @@ def test_a_move_that_was_interrupted_goes_on_and_takes_what_has_changed(
 ) -> None:
     alice.keep("first", "1")
     source: Database = app.extensions["database"]
-    target = opened(elsewhere)
-    steps: Any = move_records(source, target, Moved())
-    for _ in range(3):
-        next(steps)
-    steps.close()
-    target.engine.dispose()
+    interrupted(source, opened(elsewhere), steps=3)
     alice.keep("second", "2")
     operator(f"state move records {elsewhere}")
     with snapshot(source.engine) as connection:
         assert checksums(connection) == sums(elsewhere)
+
+
+def interrupted(source: Database, target: Database, steps: int = 1) -> None:
+    """Move some of it, as if the process was killed then."""
+    moving: Any = move_records(source, target, Moved())
+    for _ in range(steps):
+        next(moving)
+    moving.close()
+    target.engine.dispose()
+
+
+def test_no_application_starts_where_a_move_was_not_finished(
+    app: Flask, alice: Browser, settings: Settings, operator: Operator, elsewhere: str
+) -> None:
+    source, target = app.extensions["database"], opened(elsewhere)
+    interrupted(source, target)
+    with pytest.raises(RefusedToStart, match="was not finished") as refused:
+        at(settings, database_url=elsewhere)
+    said = str(refused.value)
+    assert said.startswith(f"DATABASE_URL: {target.place} has only a part")
+    assert f"a move from {source.place} was" in said
+    assert "Run `flask state move records` again" in said
+    assert "\n" not in said
+    operator(f"state move records {elsewhere}")
+    moved = at(settings, database_url=elsewhere)
+    assert same_browser(moved, alice).open("/entries").is_logged_in
+
+
+def test_nobody_finds_less_than_a_part_where_a_move_has_begun(
+    app: Flask, alice: Browser, settings: Settings, elsewhere: str
+) -> None:
+    """The note is there before the first row is."""
+    moving: Any = move_records(app.extensions["database"], opened(elsewhere), Moved())
+    next(moving)
+    moving.close()
+    with opened(elsewhere).read() as connection:
+        counted = connection.exec_driver_sql("SELECT count(*) FROM users").scalar()
+    assert counted == 0
+    with pytest.raises(RefusedToStart, match="was not finished"):
+        at(settings, database_url=elsewhere)
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_an_account_that_was_deleted_between_two_runs_is_no_obstacle(
+    app: Flask, alice: Browser, bob: Browser, elsewhere: str, is_finished: bool
+) -> None:
+    source, target = app.extensions["database"], opened(elsewhere)
+    list(move_records(source, target, Moved()))
+    alice.open("/entries")
+    if not is_finished:
+        interrupted(source, target)
+    app.extensions["accounts"].remove(2)
+    check_target(source, target)
+    moved = Moved()
+    list(move_records(source, target, moved))
+    assert moved.differing == []
+
+
+def test_what_an_earlier_release_did_on_a_part_is_not_undone_unasked(
+    app: Flask, alice: Browser, settings: Settings, operator: Operator, elsewhere: str
+) -> None:
+    """It does not know the note."""
+    operator(f"state move records {elsewhere}")
+    moved = at(settings, database_url=elsewhere)
+    interrupted(app.extensions["database"], opened(elsewhere))
+    moved.extensions["places"].begin()
+    assert "--force" in operator(f"state move records {elsewhere}", status=1)
 
 
 def test_a_key_that_went_to_a_much_later_row_is_no_obstacle(

@@ -144,11 +144,12 @@ def _move_records(url: str, *, force: bool) -> Moved:
     target, moved = Database(url), Moved()
     if target.place == source.place:
         raise click.ClickException("That is where the records are.")
+    # This takes a while, in which the target shall have no tables without a row.
+    with source.read() as connection:
+        total = sum(count_rows(connection).values())
     target.upgrade()
     if not force:
         check_target(source, target)
-    with source.read() as connection:
-        total = sum(count_rows(connection).values())
     _follow(total, move_records(source, target, moved))
     return moved
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
-from sqlalchemy import Connection, String, Text, delete, insert, select
+from sqlalchemy import Connection, String, Text, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -25,15 +25,13 @@ from webapp.errors import StoreUnavailable
 from webapp.stores import Store
 
 KEY = "mark"
-# Under which a move notes the mark that it found at its target; a later start differs.
-COPIED = "copied"
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 Event = Literal["restart", "crash", "redeploy"]
 
 
 class MarkRecord(Model):
-    """The mark in the database."""
+    """The mark in the database, and beside it what a move notes."""
 
     __tablename__ = "marks"
 
@@ -112,7 +110,7 @@ class InDatabase:
 
     def read(self) -> Any:
         with self._database.read() as db, suppress(ValueError):
-            content = _content(db, KEY)
+            content = content_of(db, KEY)
             return from_json(content) if content else None
         return None
 
@@ -121,28 +119,8 @@ class InDatabase:
             db.merge(MarkRecord(name=KEY, content=mark.model_dump_json()))
 
 
-def note_copy(connection: Connection) -> None:
-    """Note that the records here are copied now: whoever has served, did so before."""
-    connection.execute(delete(MarkRecord).where(MarkRecord.name == COPIED))
-    values = {"name": COPIED, "content": _run_of_mark(connection)}
-    connection.execute(insert(MarkRecord).values(values))
-
-
-def has_served(connection: Connection) -> bool:
-    """Tell whether the application began here, since the records were copied if so."""
-    return _run_of_mark(connection) != (_content(connection, COPIED) or "")
-
-
-def _run_of_mark(connection: Connection) -> str:
-    """Return which run left the mark; it is the same when that run has ended."""
-    content = _content(connection, KEY)
-    try:
-        return Mark.model_validate_json(content).run.id if content else ""
-    except ValidationError:
-        return "unknown"
-
-
-def _content(connection: Connection, name: str) -> str | None:
+def content_of(connection: Connection, name: str) -> str | None:
+    """Return what is kept in the database under this name."""
     return connection.scalar(select(MarkRecord.content).where(MarkRecord.name == name))
 
 

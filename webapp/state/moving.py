@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from webapp.accounts.models import User
 from webapp.cache import NAMES, VALUE_LIFETIME, box_of
@@ -17,16 +17,16 @@ from webapp.sessions.copies import Copies, Copy
 from webapp.sessions.models import SessionRecord
 from webapp.sessions.records import Records
 from webapp.state import counters
+from webapp.state.copied import begin_copy, end_copy, has_served, is_partial, last_move
 from webapp.state.in_use import why_in_use
 from webapp.state.known import pairs
-from webapp.state.marks import has_served, note_copy
 from webapp.state.tables import checksums, copy_in_steps, count_rows, snapshot, writing
 from webapp.stores import Store
 
 PEOPLE = select(User.id, User.created_at)
-# When a session was last seen, and when one last ended.
-LATEST = select(func.max(SessionRecord.last_seen_at), func.max(SessionRecord.ended_at))
+SEEN = select(SessionRecord.id, SessionRecord.last_seen_at, SessionRecord.ended_at)
 NEVER = datetime.min.replace(tzinfo=UTC)
+FOREVER = datetime.max.replace(tzinfo=UTC)
 COPIES, VALUES = "session copies", "cached values"
 
 
@@ -50,8 +50,20 @@ class WouldOverwrite(HoldfastError):
 
 
 def check_target(source: Database, target: Database) -> None:
-    """Raise WouldOverwrite where a move would delete what is not of an earlier move."""
+    """Raise WouldOverwrite where a move would delete what is not of an earlier move.
+
+    What an earlier move from here took along may have been deleted here since.
+    """
     with source.read() as here, target.read() as there:
+        before = last_move(there)
+        is_again = before is not None and before.source == source.place
+        if is_again and is_partial(there):
+            # No application starts on it, unless one of an earlier release.
+            was_used = has_served(there)
+        else:
+            was_used = _was_used(here, there, is_again=is_again)
+        if is_again and not was_used:
+            return
         if lost := pairs(there.execute(PEOPLE).all()) - pairs(
             here.execute(PEOPLE).all()
         ):
@@ -59,46 +71,52 @@ def check_target(source: Database, target: Database) -> None:
                 f"{target.place} has {len(lost):,} accounts that {source.place} does "
                 "not know. --force deletes them."
             )
-        if _was_used(here, there):
+        if was_used:
             raise WouldOverwrite(
                 f"{target.place} was written to after {source.place}. --force brings "
                 "it back to what the latter has."
             )
 
 
-def _was_used(here: Connection, there: Connection) -> bool:
+def _was_used(here: Connection, there: Connection, *, is_again: bool) -> bool:
     """Tell whether the target shows any sign of people there since it was copied.
 
     A row that they changed or deleted is none by itself, but they need an application
-    that began there, which leaves a mark.
+    that began there, which leaves a mark. Where it was copied from here, a session that
+    is unknown here was deleted since.
     """
+    seen = _last_seen(here)
+    latest = FOREVER if is_again else max(seen.values(), default=NEVER)
     given, known = counters.last_ids(there), counters.last_ids(here)
     return (
         has_served(there)
         or any(last > known[table] for table, last in given.items())
-        or _latest(there) > _latest(here)
+        or any(at > seen.get(id_, latest) for id_, at in _last_seen(there).items())
     )
 
 
-def _latest(connection: Connection) -> datetime:
-    """Return when a session was last seen or ended."""
-    times = connection.execute(LATEST).one()
-    return max(time or NEVER for time in times)
+def _last_seen(connection: Connection) -> dict[int, datetime]:
+    """Return when each session was last seen or ended."""
+    rows = connection.execute(SEEN)
+    return {row.id: max(row.last_seen_at, row.ended_at or NEVER) for row in rows}
 
 
 def move_records(source: Database, target: Database, moved: Moved) -> Iterator[int]:
     """Copy all records; gives how many rows each step took.
 
-    The target has the tables of this release. At the end both are summed up anew,
-    table by table.
+    The target has the tables of this release; until all is there no application starts
+    on it. At the end both are summed up anew, table by table.
     """
     with snapshot(source.engine) as before, writing(target.engine) as after:
-        note_copy(after)
+        begin_copy(after, source.place)
         after.commit()
         yield from copy_in_steps(before, after)
         moved.rows = count_rows(after)
         wanted = checksums(before)
         moved.differing = _differing(wanted, checksums(after))
+        if not moved.differing:
+            end_copy(after, source.place)
+            after.commit()
     # Before the last look: whoever stops in between has written before it.
     moved.in_use = why_in_use(source)
     with snapshot(source.engine) as now:

@@ -29,6 +29,7 @@ from webapp.schema import REVISION, drop_tables, read_revision
 from webapp.state import archive, counters
 from webapp.state.archive import BadBackup, Manifest
 from webapp.state.backup import is_alone, make_one_file
+from webapp.state.copied import is_partial
 from webapp.state.known import Known, keep_openers, read_known
 from webapp.state.marks import MarkRecord
 from webapp.state.tables import checksums, copy_tables, snapshot, tables, writing
@@ -166,7 +167,8 @@ def _look(url: str, path: Path | None) -> Known | None:
     try:
         database.upgrade()
         with snapshot(database.engine) as connection:
-            return read_known(connection)
+            # Of a move that was not finished only a part is there, if anything.
+            return Known() if is_partial(connection) else read_known(connection)
     except RefusedToStart:
         return None  # Of a newer release, or damaged further on.
     finally:
