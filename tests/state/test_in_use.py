@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config.settings import load_settings
-from tests.databases import SERVERS, DatabaseServer, database_server_of
+from tests.databases import DatabaseServer
 from tests.state.test_marks import GONE_PID, run
 from webapp.database import Database
 from webapp.state.in_use import why_in_use
@@ -16,17 +16,11 @@ from webapp.state.marks import InDatabase, Marks, Run
 pytestmark = pytest.mark.embedded
 
 
-@pytest.fixture(scope="module", params=SERVERS)
-def server(request: pytest.FixtureRequest) -> Iterator[DatabaseServer]:
-    with database_server_of(request.param) as server:
-        yield server
-
-
 @pytest.fixture
-def on_server(server: DatabaseServer) -> Iterator[Database]:
-    server.make_database()
-    server.leave()
-    database = Database(load_settings(database_url=server.url).database)
+def on_server(each_server: DatabaseServer) -> Iterator[Database]:
+    each_server.make_database()
+    each_server.leave()
+    database = Database(load_settings(database_url=each_server.url).database)
     database.upgrade()
     yield database
     database.engine.dispose()
@@ -60,10 +54,10 @@ def test_a_file_that_nobody_has_open_needs_no_word_of_a_server(
 
 @pytest.mark.long
 def test_whoever_is_connected_is_told_of(
-    on_server: Database, server: DatabaseServer
+    on_server: Database, each_server: DatabaseServer
 ) -> None:
     assert why_in_use(on_server) == ""
-    other = Database(load_settings(database_url=server.url).database)
+    other = Database(load_settings(database_url=each_server.url).database)
     with other.read() as connection:
         connection.exec_driver_sql("SELECT name FROM marks")
     said = why_in_use(on_server)

@@ -30,10 +30,14 @@ from webapp.state import archive, counters
 from webapp.state.archive import BadBackup, Manifest
 from webapp.state.backup import is_alone, make_one_file
 from webapp.state.copied import is_partial
+from webapp.state.foreign import foreign_tables
 from webapp.state.known import Known, keep_openers, read_known
 from webapp.state.marks import MarkRecord
 from webapp.state.tables import checksums, copy_tables, snapshot, tables, writing
 from webapp.stores import Store
+
+# Of another application's tables.
+MOST_NAMED = 5
 
 
 class Refused(HoldfastError):
@@ -59,7 +63,8 @@ def restore(file: Path, url: str, stores: Sequence[Store], *, force: bool) -> Re
 
     A session or token that began, ended or got a new ID since the backup stays as the
     replaced records know it. Raises Refused when there are people already, or something
-    that cannot be read, unless forced; BadBackup, and StoreUnavailable before anything
+    that cannot be read, unless forced; where tables are another application's, also if
+    forced; BadBackup, and StoreUnavailable before anything
     is changed.
     """
     path = sqlite_file(url)
@@ -137,7 +142,10 @@ def _check(connection: Connection, manifest: Manifest) -> None:
 
 
 def _count_people(url: str, path: Path | None) -> int | None:
-    """Count the accounts there are, and change nothing; None for what is not read."""
+    """Count the accounts there are, and change nothing; None for what is not read.
+
+    Raises Refused where what is there is not ours.
+    """
     if path and not path.exists():
         # A write-ahead log without its database is what is left of one.
         return None if Path(f"{path}-wal").exists() else 0
@@ -146,6 +154,7 @@ def _count_people(url: str, path: Path | None) -> int | None:
     database = Database(url)
     try:
         with database.read() as connection:
+            _refuse_foreign(connection, database.place)
             if not inspect(connection).has_table(User.__tablename__):
                 return 0
             return connection.scalar(select(func.count()).select_from(User)) or 0
@@ -155,6 +164,17 @@ def _count_people(url: str, path: Path | None) -> int | None:
         raise
     finally:
         database.engine.dispose()
+
+
+def _refuse_foreign(connection: Connection, place: str) -> None:
+    names = foreign_tables(connection)
+    if names:
+        more = ["…"] if len(names) > MOST_NAMED else []
+        raise Refused(
+            f"{place} has tables of another application: "
+            f"{', '.join(names[:MOST_NAMED] + more)}. It stays as it is, also with "
+            "--force: the records need a database of their own."
+        )
 
 
 def _look(url: str, path: Path | None) -> Known | None:
