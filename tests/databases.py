@@ -137,8 +137,9 @@ class DatabaseServer(Process):
 
     def end_others(self) -> int:
         """Cut every connection to the database; tell how many."""
-        # Our own: what is cut is not always known as such when it is looked at.
-        self.leave()
+        if operator := self._operators.get(NAME):
+            # Our own: what is cut is not always known as such when it is looked at.
+            operator.dispose()
         with self.connect() as connection:
             return self._end_others(connection)
 
@@ -150,7 +151,9 @@ class DatabaseServer(Process):
         return len(numbers)
 
     def leave(self) -> None:
-        """Close our own connections to the database."""
+        """Close all connections of this process that nobody uses at the moment."""
+        for pool, _ in self._kept.values():
+            pool.dispose()
         if operator := self._operators.get(NAME):
             operator.dispose()
 

@@ -14,7 +14,11 @@ from tests.databases import DatabaseServer
 from webapp import create_app
 from webapp.database import Database
 from webapp.state import tables
+from webapp.state.census import SAME_KEY
+from webapp.state.copied import last_move
 from webapp.state.moving import Moved, check_target, move_records
+from webapp.state.places import Places
+from webapp.state.restore import sqlite_file
 from webapp.state.tables import checksums, snapshot
 
 Operator = Callable[..., str]
@@ -43,7 +47,7 @@ def same_browser(app: Flask, browser: Browser) -> Browser:
 
 @pytest.fixture(autouse=True)
 def _nobody_is_connected(database_server: DatabaseServer | None) -> None:
-    """Who emptied the server before this test looks like a part of the application."""
+    """What other tests left connected looks like a part of the application."""
     if database_server:
         database_server.leave()
 
@@ -284,6 +288,53 @@ def test_a_place_that_can_take_nothing_is_no_success(
     said = operator(f"state move {command.format(data=settings.data_dir)}", status=1)
     assert words in said
     assert "All of it" not in said
+
+
+def respelled(settings: Settings) -> str:
+    """The URL of the database in force as somebody else would write it."""
+    file = sqlite_file(settings.database)
+    if file is None:
+        return settings.database.replace("127.0.0.1", "localhost")
+    link = file.parent.parent / "link"
+    link.symlink_to(file.parent)
+    return f"sqlite:///{link}/../link/{file.name}"
+
+
+@pytest.mark.parametrize("force", ["", "--force"])
+def test_records_are_not_moved_onto_themselves_however_that_is_spelled(
+    app: Flask, alice: Browser, settings: Settings, operator: Operator, force: str
+) -> None:
+    alice.keep("note", "safe")
+    said = operator(f"state move records {respelled(settings)} {force}", status=1)
+    assert said == "Error: That is where the records are.\n"
+    with app.extensions["database"].read() as connection:
+        assert last_move(connection) is None
+    assert alice.value("note") == "safe"
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("what", ["sessions", "cache"])
+def test_a_store_is_not_moved_onto_itself_through_a_link(
+    settings: Settings, alice: Browser, operator: Operator, what: str
+) -> None:
+    link = settings.data_dir.parent / "link"
+    link.symlink_to(settings.data_dir)
+    said = operator(f"state move {what} file://{link}/{what}", status=1)
+    assert "That is where the" in said
+
+
+@pytest.mark.embedded
+def test_a_redis_is_not_moved_onto_itself_by_another_name(
+    settings: Settings, real_redis: str
+) -> None:
+    app = at(settings, redis_url=real_redis)
+    url = real_redis.replace("127.0.0.1", "localhost")
+    for what in ("sessions", "cache"):
+        done = app.test_cli_runner().invoke(args=["state", "move", what, url])
+        assert done.exit_code == 1
+        assert "That is where the" in done.output
+    places: Places = app.extensions["places"]
+    assert places.stores[0].get(SAME_KEY) is None
 
 
 def test_whoever_writes_meanwhile_is_not_forgotten(

@@ -19,7 +19,6 @@ from webapp.accounts.models import User
 from webapp.database import Database
 from webapp.ops.explaining import explaining, progress
 from webapp.sessions.guard import current_sessions
-from webapp.state.census import PROBE_KEY
 from webapp.state.in_use import is_in_file
 from webapp.state.moving import (
     Moved,
@@ -31,6 +30,7 @@ from webapp.state.moving import (
 from webapp.state.places import Places
 from webapp.state.proof import Proof, Seen
 from webapp.state.report import Report
+from webapp.state.same import is_same_database, is_same_store
 from webapp.state.tables import count_rows
 from webapp.stores import Store, open_store
 
@@ -142,7 +142,7 @@ def _first(what: str, then: str) -> str:
 def _move_records(url: str, *, force: bool) -> Moved:
     source: Database = current_app.extensions["database"]
     target, moved = Database(url), Moved()
-    if target.place == source.place:
+    if is_same_database(source, target):
         raise click.ClickException("That is where the records are.")
     # This takes a while, in which the target shall have no tables without a row.
     with source.read() as connection:
@@ -165,11 +165,9 @@ def _move_values(what: str, url: str) -> Moved:
     source = cache if what == "cache" else sessions
     if not (source.is_shared and target.is_shared):
         raise click.ClickException("What is in a process's memory ends with it.")
-    if source.place == target.place:
+    # Both have to answer for it, also where there is nothing to move.
+    if is_same_store(source, target):
         raise click.ClickException(f"That is where {MEANT[what]}.")
-    # Both have to answer, also where there is nothing to move.
-    source.get(PROBE_KEY)
-    target.set(PROBE_KEY, 1, 60)
     with places.database.read() as connection:
         users = connection.scalars(select(User.id)).all()
     if what == "cache":

@@ -27,7 +27,9 @@ KINDS = {
 }
 # Under which /readyz tries whether a store can be written.
 PROBE_KEY = "ready"
-OWN_KEYS = (KEY, PROBE_KEY)
+# Under which a move tries whether it is the same store as another.
+SAME_KEY = "same"
+OWN_KEYS = (KEY, PROBE_KEY, SAME_KEY)
 # Bytes per table, its indexes included.
 SIZES = {
     "sqlite": "SELECT tbl_name, sum(pgsize) FROM dbstat "
