@@ -275,11 +275,12 @@ def load_settings(**given: Any) -> Settings:
         raise RefusedToStart("\n".join(mistakes.values())) from None
     if mistakes:
         raise RefusedToStart("\n".join(mistakes.values()))
-    _check_together(settings)
+    check_together(settings)
     return settings
 
 
-def _check_together(settings: Settings) -> None:
+def check_together(settings: Settings) -> None:
+    """Raise RefusedToStart where each setting is right and two of them are not."""
     for name in ("session", "kept_session"):
         idle, lifetime = f"{name}_idle", f"{name}_lifetime"
         if getattr(settings, idle) > getattr(settings, lifetime) and (

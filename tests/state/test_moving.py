@@ -313,6 +313,21 @@ def test_records_are_not_moved_onto_themselves_however_that_is_spelled(
 
 
 @pytest.mark.embedded
+@pytest.mark.parametrize(
+    ("what", "setting", "folder"),
+    [("sessions", "session_url", "cache"), ("cache", "cache_url", "sessions")],
+)
+def test_no_two_stores_are_moved_into_one_folder(
+    settings: Settings, operator: Operator, what: str, setting: str, folder: str
+) -> None:
+    url = (settings.data_dir / folder).as_uri()
+    said = operator(f"state move {what} {url}", status=1)
+    with pytest.raises(RefusedToStart, match="another folder") as refused:
+        at(settings, **{setting: url})
+    assert said == f"Error: {refused.value}\n"
+
+
+@pytest.mark.embedded
 @pytest.mark.parametrize("what", ["sessions", "cache"])
 def test_a_store_is_not_moved_onto_itself_through_a_link(
     settings: Settings, alice: Browser, operator: Operator, what: str

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from config.kinds import DatabaseUrl, StoreUrl
 from config.mistakes import without_password
-from config.settings import Settings
+from config.settings import Settings, check_together
 from webapp.accounts.inputs import NewAccount
 from webapp.accounts.models import User
 from webapp.database import Database
@@ -158,6 +158,8 @@ def _move_values(what: str, url: str) -> Moved:
     moved, places = Moved(), _places()
     settings: Settings = current_app.config["SETTINGS"]
     name = {"sessions": "session", "cache": "cache"}[what]
+    # A start there would say the same, when it is too late.
+    check_together(settings.model_copy(update={f"{name}_url": url}))
     target: Store = open_store(
         url, name, any_certificate=settings.redis_certificate == "any"
     )
