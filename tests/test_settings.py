@@ -393,8 +393,23 @@ def test_the_operator_reads_a_sentence(
 def test_the_table_of_state_is_there_where_the_database_is_away(tmp_path: Path) -> None:
     url = "postgres://alice:hunter2@127.0.0.1:1/holdfast"
     done = _start("flask", "state", DATABASE_URL=url, DATA_DIR=str(tmp_path))
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     assert "The records cannot be used. DATABASE_URL: " in done.stderr
-    assert re.search(r"^records +postgresql://.* +\? +\?", done.stdout, re.MULTILINE)
+    line = r"^records +postgresql://\S+( +\?){5}$"
+    assert re.search(line, done.stdout, re.MULTILINE)
     assert "session copies" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("lost", "left"), [("", b""), ("-wal", b"log")])
+def test_the_table_of_state_makes_no_database_where_one_was_lost(
+    tmp_path: Path, lost: str, left: bytes
+) -> None:
+    (tmp_path / f"holdfast.db{lost}").write_bytes(left)
+    for _ in range(2):
+        done = _start("flask", "state", DATA_DIR=str(tmp_path))
+        assert done.returncode == 1, done.stderr
+        assert "Restore a backup" in done.stderr
+    files = {file.name: file.read_bytes() for file in tmp_path.glob("holdfast.db*")}
+    assert files == {f"holdfast.db{lost}": left}

@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
 from config.platform import Disk
 from config.settings import Settings, load_settings
 from tests.browser import Browser
 from tests.servers import ROOT
 from webapp import create_app, lasting
-from webapp.database import Model
+from webapp.database import Database, Model
 from webapp.state.census import KINDS
 from webapp.state.marks import KEY
 from webapp.state.places import Places
@@ -93,6 +94,26 @@ def test_what_was_lost_is_said_in_the_log_and_in_the_table(
     said = operator("state")
     assert "LOST: nothing of session data was left at 20" in said
     assert rows(said)["session copies"][3:5] == ["yes", "yes"]
+
+
+def test_records_that_cannot_be_read_are_not_known_to_outlive_anything(
+    app: Flask, alice: Browser, operator: Operator
+) -> None:
+    """The database answers, and is damaged further on."""
+    app.extensions["places"].begin()
+    app.extensions["places"].begin()
+    database: Database = app.extensions["database"]
+    with database.write() as db:
+        db.execute(text("ALTER TABLE limits RENAME TO damaged"))
+    try:
+        said = operator("state", status=1)
+    finally:
+        with database.write() as db:
+            db.execute(text("ALTER TABLE damaged RENAME TO limits"))
+    assert rows(said)["records"] == [database.place, "?", "?", "?", "?", "?"]
+    assert "session copies" in rows(said)
+    last = said.strip().splitlines()[-1]
+    assert last.startswith(f"Error: The records cannot be read. {database.place}: ")
 
 
 @pytest.mark.embedded

@@ -50,11 +50,18 @@ AGAIN = "What was moved so far stays there; run it again to go on."
 @with_appcontext
 def state(context: click.Context) -> None:
     """Show where each kind of state is, how much, and what it outlives."""
-    if context.invoked_subcommand is None:
-        with explaining():
-            report = Report(_places())
-            for line in (*report.table(), "", *report.notes()):
-                click.echo(line)
+    if context.invoked_subcommand is not None:
+        return
+    is_usable = "database" in current_app.extensions
+    with explaining():
+        report = Report(_places(), opens_records=is_usable)
+        for line in (*report.table(), "", *report.notes()):
+            click.echo(line)
+    if not is_usable:
+        # It was said before the table why.
+        context.exit(1)
+    if report.trouble:
+        raise click.ClickException(f"The records cannot be read. {report.trouble}")
 
 
 @state.command("prove")

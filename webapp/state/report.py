@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import humanize
 from sqlalchemy.exc import SQLAlchemyError
 
+from config.mistakes import one_line
 from webapp.errors import StoreUnavailable
 from webapp.lasting import Lasting
 from webapp.state.census import UNKNOWN, Amount, count_records, count_values
@@ -40,12 +41,24 @@ class Line:
 
 
 class Report:
-    """The table, and what has to be said below it."""
+    """The table, and what has to be said below it.
 
-    def __init__(self, places: Places) -> None:
+    Records that no start would use are not opened: SQLite would make a new file where
+    one was lost. `trouble` says why others could not be read.
+    """
+
+    def __init__(self, places: Places, *, opens_records: bool = True) -> None:
         self._places = places
         self._found = {place.state: place for place in places.look()}
-        self._marks = places.marks.read()
+        self._marks = places.marks.read(*([] if opens_records else STATES[:1]))
+        self.trouble = ""
+        self._amounts: dict[str, Amount] = {}
+        if opens_records:
+            try:
+                self._amounts = count_records(places.database)
+            except SQLAlchemyError as error:
+                reason = one_line(getattr(error, "orig", error))
+                self.trouble = f"{places.database.place}: {reason}"
 
     def table(self) -> Iterator[str]:
         """Write the table line by line, each column as wide as it has to be."""
@@ -62,11 +75,7 @@ class Report:
 
     def lines(self) -> Iterator[Line]:
         records, copies, values = STATES
-        try:
-            amounts = count_records(self._places.database)
-        except SQLAlchemyError:
-            amounts = {"records": UNKNOWN}
-        for kind, amount in amounts.items():
+        for kind, amount in (self._amounts or {records: UNKNOWN}).items():
             yield self._line(kind, records, amount)
         for kind, state, store in zip(
             ("session copies", "cached values"),
@@ -100,12 +109,11 @@ class Report:
 
     def _line(self, kind: str, state: str, amount: Amount) -> Line:
         place = self._found[state]
-        return Line(
-            kind,
-            place.place,
-            amount,
-            tuple(_outlives(place.lasting, self._marks[state])),
-        )
+        outlives = tuple(_outlives(place.lasting, self._marks[state]))
+        if state == STATES[0] and not self._amounts:
+            # What cannot be read may have outlived nothing.
+            outlives = (FACTS[None],) * len(EVENTS)
+        return Line(kind, place.place, amount, outlives)
 
 
 def _outlives(lasting: Lasting, mark: Mark | None) -> Iterator[str]:
