@@ -69,7 +69,7 @@ def test_records_are_elsewhere_and_all_are_still_logged_in(
 ) -> None:
     alice.keep("grüße", "ß\n€ 😀").keep("note", '{"a": [1, null]}', kind="json")
     said = operator(f"state move records {elsewhere}")
-    assert "set DATABASE_URL to sqlite" in said
+    assert f"set DATABASE_URL to {elsewhere} and" in said
     moved = same_browser(at(settings, database_url=elsewhere), alice)
     assert moved.open("/entries").is_logged_in
     assert moved.value("grüße") == "ß\n€ 😀"

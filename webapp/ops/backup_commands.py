@@ -13,7 +13,7 @@ from flask.cli import AppGroup
 
 from config.settings import Settings
 from webapp.database import Database
-from webapp.ops.explaining import explaining, progress
+from webapp.ops.explaining import advance, explaining, progress
 from webapp.ops.state_commands import state
 from webapp.state.archive import Manifest
 from webapp.state.backup import back_up
@@ -37,7 +37,7 @@ def backup_records(file: str, force: bool) -> None:
             total = sum(count_rows(connection).values())
         with progress(total, "Backing up") as bar:
             for step in back_up(database, path, made):
-                bar.update(step)
+                advance(bar, step)
     for line in _describe(made[0]):
         click.echo(line, err=file == "-")
 

@@ -11,7 +11,7 @@ from config.kinds import MAKE_KEY
 from config.mistakes import one_line
 from webapp.entries.rotation import Rotation
 from webapp.entries.service import Entries
-from webapp.ops.explaining import progress
+from webapp.ops.explaining import advance, progress
 from webapp.ops.state_commands import state
 
 NO_KEY = (
@@ -59,7 +59,7 @@ def _rotate(rotation: Rotation) -> Counter[str]:
             for outcome in rotation.run(key):
                 done += outcome == "re-encrypted"
                 unreadable[key] += outcome == "unreadable"
-                bar.update(1)
+                advance(bar, 1)
     click.echo(f"Re-encrypted {_count(done)} under the key {rotation.keys[0]}.")
     return unreadable
 

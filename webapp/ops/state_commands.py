@@ -12,12 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 
 from config.kinds import DatabaseUrl, StoreUrl
-from config.mistakes import without_password
+from config.mistakes import hide_password, without_password
 from config.settings import Settings, check_together
 from webapp.accounts.inputs import NewAccount
 from webapp.accounts.models import User
 from webapp.database import Database
-from webapp.ops.explaining import explaining, progress
+from webapp.ops.explaining import advance, explaining, progress
 from webapp.sessions.guard import current_sessions
 from webapp.state.in_use import is_in_file
 from webapp.state.moving import (
@@ -116,7 +116,7 @@ def move(context: click.Context, what: str, to: str | None, force: bool) -> None
         why = "Somebody wrote meanwhile." if moved.is_behind else moved.in_use
         click.echo(f"{why} {ONCE_MORE}")
         context.exit(2)
-    then = f"set {setting} to {without_password(given)} and start the application"
+    then = f"set {setting} to {hide_password(given)} and start the application"
     click.echo(f"All of it is there, read again and compared. {_first(what, then)}")
 
 
@@ -193,7 +193,7 @@ def _follow(total: int, steps: Any) -> None:
     with progress(total, "Moving") as bar:
         try:
             for step in steps:
-                bar.update(step)
+                advance(bar, step)
         except KeyboardInterrupt as interrupt:
             raise click.ClickException(AGAIN) from interrupt
 
