@@ -2,16 +2,19 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from config.settings import load_settings
 from tests.databases import DatabaseServer
+from tests.servers import Gunicorn
 from tests.state.test_marks import GONE_PID, run
 from webapp.database import Database
 from webapp.state.in_use import why_in_use
 from webapp.state.marks import InDatabase, Marks, Run
+from webapp.state.moving import Moved, check_target, move_records
 
 pytestmark = pytest.mark.embedded
 
@@ -53,6 +56,18 @@ def test_a_file_that_nobody_has_open_needs_no_word_of_a_server(
 
 
 @pytest.mark.long
+def test_a_move_beside_a_server_is_not_done_before_that_has_stopped(
+    server: Gunicorn, tmp_path: Path
+) -> None:
+    """It keeps its file open also where nobody ever came."""
+    server.start()
+    command = ("state", "move", "records", f"sqlite:///{tmp_path / 'new.db'}")
+    assert "open and may write to it. Stop" in server.flask(*command, status=2)
+    server.stop()
+    assert "All of it is there" in server.flask(*command)
+
+
+@pytest.mark.long
 def test_whoever_is_connected_is_told_of(
     on_server: Database, each_server: DatabaseServer
 ) -> None:
@@ -65,6 +80,23 @@ def test_whoever_is_connected_is_told_of(
     assert on_server.place in said
     other.engine.dispose()
     assert why_in_use(on_server) == ""
+
+
+@pytest.mark.long
+def test_a_move_is_not_told_of_itself(
+    on_server: Database, each_server: DatabaseServer
+) -> None:
+    """To another schema of one database, where both ends are connected to it."""
+    if each_server.first != "postgres":
+        return
+    with on_server.engine.begin() as connection:
+        connection.exec_driver_sql("CREATE SCHEMA other")
+    url = f"{each_server.url}?options=-csearch_path%3Dother"
+    target, moved = Database(load_settings(database_url=url).database), Moved()
+    target.upgrade()
+    check_target(on_server, target)
+    list(move_records(on_server, target, moved))
+    assert (moved.differing, moved.in_use, moved.is_behind) == ([], "", False)
 
 
 @pytest.mark.long

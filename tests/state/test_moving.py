@@ -365,6 +365,21 @@ def test_whoever_writes_meanwhile_is_not_forgotten(
     assert moved.differing == []
 
 
+def test_what_a_server_writes_until_it_stops_is_not_forgotten(
+    app: Flask, alice: Browser, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stops right before somebody looks whether it still runs."""
+
+    def stopped(_source: Database) -> str:
+        alice.keep("last", "x")
+        return ""
+
+    monkeypatch.setattr("webapp.state.moving.why_in_use", stopped)
+    moved = Moved()
+    list(move_records(app.extensions["database"], opened(elsewhere), moved))
+    assert moved.is_behind
+
+
 def test_the_operator_is_told_to_stop_and_run_it_again(
     alice: Browser, operator: Operator, elsewhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

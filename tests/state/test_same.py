@@ -63,6 +63,12 @@ def test_schemas_of_one_database_are_two_places(each_server: DatabaseServer) -> 
     assert are_same(within, within)
 
 
+def test_a_parameter_that_no_driver_knows_is_a_sentence() -> None:
+    url = "mysql://me@127.0.0.1:1/x"
+    with pytest.raises(RefusedToStart, match="unexpected keyword"):
+        is_same_database(opened(f"{url}?nonsense=1"), opened(url))
+
+
 def test_a_server_that_is_away_is_named_without_its_password() -> None:
     url = "postgres://me:secret@127.0.0.1:1/x"
     with pytest.raises(RefusedToStart, match="refused") as refused:

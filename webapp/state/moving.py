@@ -117,8 +117,6 @@ def move_records(source: Database, target: Database, moved: Moved) -> Iterator[i
         if not moved.differing:
             end_copy(after, source.place)
             after.commit()
-    # It may be another schema of the same database, where it is seen as connected.
-    target.engine.dispose()
     # Before the last look: whoever stops in between has written before it.
     moved.in_use = why_in_use(source)
     with snapshot(source.engine) as now:

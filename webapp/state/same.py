@@ -28,8 +28,10 @@ def is_same_database(one: Database, other: Database) -> bool:
     try:
         with one.engine.connect() as here, other.engine.connect() as there:
             return _is_same_server(here, there)
-    except DBAPIError as error:
-        raise RefusedToStart(f"{other.place}: {one_line(error.orig)}") from error
+    except (DBAPIError, TypeError) as error:
+        # The latter where the driver does not know a parameter of the URL.
+        reason = one_line(getattr(error, "orig", error))
+        raise RefusedToStart(f"{other.place}: {reason}") from error
 
 
 def is_same_store(one: Store, other: Store) -> bool:
