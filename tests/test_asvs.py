@@ -12,18 +12,22 @@ from typing import Any
 import pytest
 import time_machine
 from flask import Flask
+from sqlalchemy import select
 from werkzeug.routing import Rule
 
 import webapp.accounts
 from config.kinds import Rate
 from config.settings import Settings
+from tests.accounts.codes import NEW, code_of, is_used, log_in, use
 from tests.browser import PASSWORD, Browser
 from tests.servers import ROOT
 from webapp import clock
+from webapp.accounts.codes import FOR_FORGOTTEN, FOR_NEW, LETTERS
+from webapp.accounts.models import User
 
 START = datetime(2099, 1, 1, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-WRONG, NEW = "noisy-harbour-seven-boats", "quiet-harbour-eight-boats"
+WRONG = "noisy-harbour-seven-boats"
 PHONE = "Mozilla/5.0 (Android 15; Mobile; rv:145.0) Gecko/145.0 Firefox/145.0"
 LISTED = Path(webapp.accounts.__file__).with_name("common_passwords.txt")
 COMMON = [each for each in LISTED.read_text("utf-8").splitlines() if len(each) >= 15]
@@ -46,6 +50,7 @@ ACCEPTED = {
 AUTOCOMPLETE = {
     "/login": {"password": "current-password"},
     "/signup": {"password": "new-password"},
+    "/password": dict.fromkeys(("password", "again"), "new-password"),
     "/confirm": {"confirm_password": "current-password"},
     "/account": dict.fromkeys(("password", "again"), "new-password")
     | {"current": "current-password"},
@@ -148,14 +153,14 @@ def test_6_2_5_and_6_2_9_any_long_password_can_be_chosen(
 def test_6_2_6_and_6_2_7_password_fields_and_6_4_2_no_questions(
     alice: Browser, page: str
 ) -> None:
-    if page in ("/login", "/signup"):
+    if page in ("/login", "/signup", "/password"):
         alice.log_out()
     fields = alice.open(page).tree.xpath("//input[@type='password']")
     assert {each.name: each.get("autocomplete") for each in fields} == AUTOCOMPLETE[
         page
     ]
     asked = set(alice.tree.xpath("//main//input[not(@type='hidden')]/@name"))
-    assert asked - {"name", "keep", "end_others"} == set(AUTOCOMPLETE[page])
+    assert asked - {"name", "code", "keep", "end_others"} == set(AUTOCOMPLETE[page])
     assert alice.tree.xpath("//input[@autocomplete='username']")
     assert not alice.tree.xpath("//script[not(@src)] | //@*[starts-with(name(), 'on')]")
     assert not alice.tree.xpath("//*[@autocomplete='off' or @maxlength]")
@@ -245,6 +250,71 @@ def test_6_3_5_after_a_log_in_the_person_is_told_of_the_last_one(
     since = f" Since then a wrong password was {told}" if told else ""
     assert notice == f"{start}Android from 203.0.113.9.{since}"
     assert notices(alice.open("/")) == [], "told once"
+
+
+def test_6_4_1_a_new_account_has_a_code_for_a_day_and_once(
+    app: Flask, operator: Callable[..., str], time: Any
+) -> None:
+    codes = [code_of(operator(f"user create new-{n} --code")) for n in range(3)]
+    assert is_used(app, codes[0], name="new-0")
+    assert not is_used(app, codes[0], name="new-0", password=f"{NEW}s")
+    time.shift(FOR_NEW)
+    assert DAY >= FOR_NEW
+    assert not is_used(app, codes[1], name="new-1")
+    assert use(app, codes[2], "new-2", "short").status_code == 400
+
+
+def test_6_4_3_a_code_for_a_forgotten_password_ends_what_was_there(
+    app: Flask, alice: Browser, bob: Browser, operator: Callable[..., str], time: Any
+) -> None:
+    alice.submit("/account/tokens", name="program", access="read", expires="never")
+    program = app.test_client()
+    token = alice.tree.xpath("string(//pre)")
+    program.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    assert program.get("/api/v1/entries").status_code == 200
+    earlier = code_of(operator("user make-code alice"))
+    code = code_of(operator("user make-code alice"))
+    time.shift(FOR_FORGOTTEN - timedelta(seconds=1))
+    assert HOUR / 3 >= FOR_FORGOTTEN
+    assert not is_used(app, earlier)
+    assert is_used(app, code)
+    assert not is_used(app, code)
+    assert not alice.open("/").is_logged_in
+    assert bob.open("/").is_logged_in
+    assert program.get("/api/v1/entries").status_code == 401
+    assert not log_in(app, PASSWORD).is_logged_in
+    lines = history(log_in(app))
+    assert "Password set with a code now · Werkzeug · 127.0.0.1" in lines
+    assert [line.split(" now")[0] for line in lines].count("Wrong one-time code") == 2
+    made = "One-time code made 20 minutes ago · by the operator"
+    assert lines.count(made) == 2
+
+
+def test_6_4_6_the_operator_never_knows_the_password(
+    app: Flask, alice: Browser, operator: Callable[..., str]
+) -> None:
+    for command, name in (("make-code", "alice"), ("create --code", "carol")):
+        said = operator(f"user {command} {name}")
+        assert "sets a password with it at /password." in said
+        assert not log_in(app, code_of(said), name).is_logged_in
+        assert is_used(app, code_of(said), name=name)
+        assert log_in(app, NEW, name).is_logged_in
+
+
+def test_6_5_2_to_6_5_4_codes_are_long_and_random_and_kept_hashed(
+    app: Flask, alice: Browser, operator: Callable[..., str]
+) -> None:
+    codes = [code_of(operator("user make-code alice")) for _ in range(50)]
+    letters = [letter for code in codes for letter in code.replace("-", "")]
+    assert len(LETTERS) ** 24 == 2**120, "of 112 bits and more a plain hash is enough"
+    assert len(letters) == 50 * 24
+    # Each goes wrong by chance once in 10 million runs.
+    assert set(letters) == set(LETTERS)
+    assert max(Counter(letters).values()) < 80
+    assert len(set(codes)) == 50
+    with app.extensions["database"].read() as db:
+        kept = db.scalar(select(User.code_hash))
+    assert re.fullmatch("[0-9a-f]{64}", kept)
 
 
 def test_what_a_browser_calls_itself_is_only_text(alice: Browser) -> None:

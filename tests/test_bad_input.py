@@ -37,12 +37,14 @@ BAD = {
     "long": "x" * 5000,
 }
 NO_TEXT = {BAD[name] for name in ("surrogate", "no UTF-8", "overlong", "cut", "raw")}
-PAGES = ["/", "/signup", "/login", "/entries", "/entries/new", "/entries/diary",
-         "/entries/diary/edit", "/entries/diary/delete", "/healthz"]  # fmt: skip
+PAGES = ["/", "/signup", "/login", "/password", "/entries", "/entries/new",
+         "/entries/diary", "/entries/diary/edit", "/entries/diary/delete",
+         "/healthz"]  # fmt: skip
 # None of these is right: sent as they are, they change nothing.
 FORMS: dict[str, dict[str, str]] = {
     "/login": {"name": "alice", "password": "wrong", "next": "/entries"},
     "/signup": {"name": "alice", "password": "wrong", "next": "/entries"},
+    "/password": {"name": "alice", "code": "7", "password": "wrong", "again": "wrong"},
     "/entries/new": {"key": "diary", "value": "gone", "kind": "text"},
     "/entries/diary/edit": {"version": "0", "value": "gone", "kind": "text"},
     "/entries/diary/delete": {"version": "0"},
@@ -153,7 +155,7 @@ def test_a_form_token_of_garbage_is_refused(alice: Browser) -> None:
         body = b"form_token=" + bad.encode("latin-1")
         answer = alice.client.post(path, data=body, content_type=FORM)
         # Visitors' forms have no token; what is sent here lacks their fields.
-        is_visitors = path in ("/login", "/signup")
+        is_visitors = path in ("/login", "/signup", "/password")
         assert answer.status_code == (400 if is_visitors or bad in NO_TEXT else 403)
         assert _is_explained(answer)
 

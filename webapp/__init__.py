@@ -14,6 +14,8 @@ from config.settings import Settings, load_settings
 from webapp import clock
 from webapp.accounts.account_views import init_account
 from webapp.accounts.authentication import Authentication
+from webapp.accounts.code_views import init_codes
+from webapp.accounts.codes import Codes
 from webapp.accounts.hashing import HashingQueue
 from webapp.accounts.history import History
 from webapp.accounts.passwords import Passwords
@@ -59,8 +61,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = _bare_app(settings)
 
     database = app.extensions["database"] = _open_database(settings)
-    stores = app.extensions["stores"] = _open_stores(settings)
-    session_store, cache_store = stores
+    session_store, cache_store = app.extensions["stores"] = _open_stores(settings)
 
     init_proxies(
         app, settings.trusted_proxies, redirects=settings.plain_http == "redirected"
@@ -84,6 +85,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     accounts = Accounts(database, authentication, sessions, cached, tokens)
     accounts.clearing += [entries.clear, imports.drop]
     init_accounts(app, accounts, sign_up_open=settings.sign_up == "open")
+    init_codes(app, Codes(database, accounts, authentication, sessions, tokens))
     init_tokens(app, tokens)
     init_account(
         app,
@@ -110,7 +112,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         ],
     )
     init_commands(app)
-    init_places(app, Places(settings, database, stores, app.config["RELEASE"]))
+    init_places(
+        app,
+        Places(settings, database, (session_store, cache_store), app.config["RELEASE"]),
+    )
     init_ops(
         app,
         Readiness(database, session_store, cache_store),

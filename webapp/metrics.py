@@ -13,7 +13,7 @@ SECONDS = Histogram(
 )
 PASSWORDS = Counter(
     "holdfast_passwords",
-    "Passwords given to log in or to confirm: right, wrong, limited, busy, disabled.",
+    "Passwords and one-time codes given: right, wrong, limited, busy, disabled.",
     ["result"],
 )
 LIMITED = Counter("holdfast_limited", "Refused by a limit.", ["limit"])

@@ -53,6 +53,12 @@ def test_a_breached_password_cannot_be_chosen_at_any_door(
     assert KNOWN in operator(f"user create carol --password {BREACHED}", 1)
     assert KNOWN in operator(f"user set-password alice --password {BREACHED}", 1)
     assert "carol" not in operator("user list")
+    code = operator("user make-code alice").splitlines()[1]
+    form = {"name": "alice", "code": code, "password": BREACHED, "again": BREACHED}
+    for _ in range(6):
+        assert KNOWN in alice.submit("/password", **form).text, "and no wrong try"
+    form["code"] = "7"
+    assert KNOWN not in alice.submit("/password", **form).text, "nobody was asked"
     assert alice.log_out().log_in().is_logged_in, "with the password from before"
 
 

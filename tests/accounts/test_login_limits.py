@@ -15,7 +15,6 @@ from werkzeug.test import TestResponse
 from config.settings import Settings, load_settings
 from tests.browser import PASSWORD, Browser
 from webapp import clock, create_app
-from webapp.accounts.hashing import HashingQueue
 
 START = datetime(2099, 1, 1, 12, tzinfo=UTC)
 WRONG = "noisy-harbour-seven-boats"
@@ -25,6 +24,7 @@ DOORS = {
     "/login": {"name": "alice", "password": WRONG},
     "/confirm": {"confirm_password": WRONG},
     "/account/password": {"current": WRONG, "password": NEW, "again": NEW},
+    "/password": {"name": "alice", "code": WRONG, "password": NEW, "again": NEW},
 }
 
 
@@ -46,20 +46,6 @@ def make_app(tmp_path: Path) -> Callable[..., Flask]:
         return app
 
     return make
-
-
-@pytest.fixture
-def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Note from where something was hashed."""
-    sources: list[str] = []
-    run = HashingQueue.run
-
-    def note(self: HashingQueue, source: str, *rest: Any, **options: Any) -> Any:
-        sources.append(source)
-        return run(self, source, *rest, **options)
-
-    monkeypatch.setattr(HashingQueue, "run", note)
-    return sources
 
 
 def guess(
@@ -250,7 +236,7 @@ def test_one_limiter_counts_at_every_door(
     assert alice.open("/").is_logged_in
 
 
-@pytest.mark.parametrize("door", ["/confirm", "/account/password"])
+@pytest.mark.parametrize("door", ["/confirm", "/account/password", "/password"])
 def test_a_stolen_session_guesses_as_a_stranger(
     app: Flask, alice: Browser, door: str
 ) -> None:

@@ -44,8 +44,9 @@ ODD = {
 }
 PATHS = [b"/", b"/entries", b"/entries/diary", b"/entries/new", b"/entries/diary/edit",
          b"/entries/diary/delete", b"/login", b"/signup", b"/logout", b"/confirm",
-         b"/sessions", b"/sessions/1/end", b"/account", b"/account/history",
-         b"/static/style.css", b"/healthz", b"/entries/..%2f..%2fetc%2fpasswd",
+         b"/password", b"/sessions", b"/sessions/1/end", b"/account",
+         b"/account/history", b"/static/style.css", b"/healthz",
+         b"/entries/..%2f..%2fetc%2fpasswd",
          b"/static/../webapp/__init__.py", b"/static/..%2f..%2fwsgi.py",
          b"//evil.example/", b"/\\evil.example", b"/entries//", b"/./entries/.",
          b"http://evil.example/entries", b"*", b"/sessions/9223372036854775808/end",

@@ -58,6 +58,14 @@ def _refused_log_in(person: Person) -> None:
     person.press("Log in")
 
 
+def _refused_code(person: Person) -> None:
+    person.open("/password").page.get_by_label("One-time code").fill("7")
+    person.fill(
+        User_name="somebody", New_password="short", New_password_again="another"
+    )
+    person.press("Set the password")
+
+
 def become_somebody(person: Person) -> None:
     """Make an account whose sessions are of no matter to other pages."""
     person.name = f"somebody-{next(_numbers)}"
@@ -179,6 +187,9 @@ PAGES = {
     "log-in": Visit("visitor", at("/login"), "Log in"),
     "log-in-next": Visit("visitor", at("/entries/new"), "Log in"),
     "log-in-refused": Visit("visitor", _refused_log_in, "Log in", 401),
+    "log-in-password-set": Visit("visitor", at("/login?notice=password-set"), "Log in"),
+    "password": Visit("visitor", at("/password"), "Set your password"),
+    "password-refused": Visit("visitor", _refused_code, "Set your password", 400),
     "api-visitor": Visit("visitor", at("/api"), "API"),
     "404-visitor": Visit("visitor", at("/nowhere"), "There is nothing here", 404),
     "414": Visit("visitor", at(f"/{'a' * 9000}"), "That address is too long", 414),

@@ -103,7 +103,10 @@ def test_doing_it_twice_is_no_error(
         ("disable nobody", "There is no user nobody."),
         ("enable nobody", "There is no user nobody."),
         (f"set-password nobody --password {NEW}", "There is no user nobody."),
+        ("make-code nobody", "There is no user nobody."),
         (f"create alice --password {NEW}", "This user name is taken."),
+        ("create ALICE --code", "This user name is taken."),
+        ("create al --code", "Use 3 to 32 letters"),
         (f"create ALICE --password {NEW}", "This user name is taken."),
         (f"create al --password {NEW}", "Use 3 to 32 letters"),
         ("create carol --password short", "Use at least 15 characters."),
@@ -111,8 +114,8 @@ def test_doing_it_twice_is_no_error(
         ("set-password alice --password short", "Use at least 15 characters."),
         ("set-password alice --password alicealicealice", "than your user name"),
     ],
-    ids=["disable", "enable", "set", "taken", "case", "name", "short", "common", "new",
-         "own name"],
+    ids=["disable", "enable", "set", "code", "taken", "taken, code", "name, code",
+         "case", "name", "short", "common", "new", "own name"],
 )  # fmt: skip
 def test_a_mistake_is_one_line_and_status_1(
     alice: Browser, operator: Operator, command: str, said: str
@@ -131,9 +134,20 @@ def test_a_mistake_is_one_line_and_status_1(
         ["set-password", "alice", "--password", "\udcff" * 20],
         ["set-password", "al\udcff", "--password", NEW],
         ["disable", "al\udcff"],
+        ["create", "car\udcff", "--code"],
+        ["make-code", "al\udcff"],
         ["enable", "al\0ice"],
     ],
-    ids=["password", "name", "new password", "whose", "disable", "NUL"],
+    ids=[
+        "password",
+        "name",
+        "new password",
+        "whose",
+        "disable",
+        "code for",
+        "code",
+        "NUL",
+    ],
 )
 def test_bytes_that_are_no_text_are_one_line_too(
     cli: FlaskCliRunner, alice: Browser, arguments: list[str]

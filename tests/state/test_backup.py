@@ -16,7 +16,8 @@ from flask import Flask
 from sqlalchemy import text
 
 from config.settings import Settings
-from tests.browser import Browser
+from tests.accounts.codes import code_of, is_used, log_in
+from tests.browser import PASSWORD, Browser
 from tests.state.test_moving import at, opened, same_browser
 from webapp.database import Database
 from webapp.schema import alembic_config
@@ -164,6 +165,28 @@ def test_what_is_known_of_sessions_since_wins(
         assert same_browser(again, browser).open("/entries").is_logged_in
     assert not is_logged_in(again, old)
     assert not is_logged_in(again, ended)
+
+
+@pytest.mark.parametrize("place", ["same", "empty"])
+def test_a_code_of_the_backup_opens_nothing(
+    alice: Browser,
+    settings: Settings,
+    operator: Operator,
+    file: Path,
+    new_url: str,
+    place: str,
+) -> None:
+    """It may have been used since."""
+    code = code_of(operator("user make-code alice"))
+    operator(f"state backup {file}")
+    if place == "same":
+        operator(f"state restore {file} --force")
+        again = at(settings)
+    else:
+        bring_back(file, new_url)
+        again = at(settings, database_url=new_url)
+    assert not is_used(again, code)
+    assert log_in(again, PASSWORD).is_logged_in
 
 
 def test_no_cached_value_of_another_time_is_shown(

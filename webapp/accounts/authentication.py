@@ -1,4 +1,4 @@
-"""Check a password: the one door for log-in, confirmation and change of the password.
+"""Check a password or a one-time code: the one door wherever one is asked for.
 
 Limits come before hashing. A try is counted, and noted in the person's history, as a
 failed one before the password is looked at, and taken back when it was right: many at
@@ -7,19 +7,27 @@ unknown one.
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
-from webapp import metrics
-from webapp.accounts.history import DISABLED, WRONG_PASSWORD, History
+from webapp import clock, metrics
+from webapp.accounts.history import DISABLED, WRONG_CODE, WRONG_PASSWORD, History
 from webapp.accounts.inputs import USER_NAME
 from webapp.accounts.models import User
 from webapp.accounts.passwords import Passwords
 from webapp.database import AnyRow, Database
-from webapp.errors import Busy, Forbidden, HoldfastError, TooMany, WrongCredentials
+from webapp.errors import (
+    Busy,
+    Forbidden,
+    HoldfastError,
+    Invalid,
+    TooMany,
+    WrongCredentials,
+)
 from webapp.limits import Key, Limits
 from webapp.sessions.records import Records
 from webapp.sessions.service import Origin
@@ -36,6 +44,12 @@ USER = select(User.id, User.name, User.password_hash, User.disabled_at)
 BY_NAME = USER.where(User.name_key == bindparam("name_key"))
 # FOR NO KEY UPDATE on PostgreSQL: whoever adds a row of theirs need not wait.
 HELD = USER.where(User.id == bindparam("user_id")).with_for_update(key_share=True)
+BY_CODE = select(User.id).where(
+    User.id == bindparam("user_id"),
+    User.code_hash == bindparam("code_hash"),
+    User.code_expires_at > bindparam("now"),
+    User.disabled_at.is_(None),
+)
 
 
 @dataclass(frozen=True)
@@ -77,16 +91,36 @@ class Authentication:
         unknown name and a wrong password; Forbidden for a disabled account when the
         password was right.
         """
-        try:
-            attempt = self._check(name, password, origin)
-        except HoldfastError as error:
-            metrics.PASSWORDS.labels(RESULTS.get(type(error), "failed")).inc()
-            raise
-        metrics.PASSWORDS.labels("right").inc()
-        return attempt
+        with _counting():
+            return self._check(name, password, origin)
+
+    def check_code(
+        self, name: str, code_hash: str, password: str, origin: Origin
+    ) -> Attempt:
+        """Check user name and one-time code; `accept` the attempt in a transaction.
+
+        Raises TooMany, Busy, and WrongCredentials in the same time and words whatever
+        is wrong: the name, the code, its time or a disabled account.
+        """
+        with _counting():
+            attempt = self._begin(name, origin, WRONG_CODE)
+            if not self._is_valid(code_hash, attempt):
+                # In vain: so it takes as long as with a right code.
+                self.hash_for(attempt, password, was_right=False)
+                raise WrongCredentials(MISMATCH)
+            return attempt
+
+    def _is_valid(self, code_hash: str, attempt: Attempt) -> bool:
+        given = {
+            "user_id": attempt.user.id if attempt.user else 0,
+            "code_hash": code_hash,
+            "now": clock.now(),
+        }
+        with self._database.read() as db:
+            return db.execute(BY_CODE, given).first() is not None
 
     def _check(self, name: str, password: str, origin: Origin) -> Attempt:
-        attempt = self._begin(name, origin)
+        attempt = self._begin(name, origin, WRONG_PASSWORD)
         user = attempt.user
         try:
             matches = self.passwords.verify(
@@ -161,6 +195,21 @@ class Authentication:
             self._limits.give_back(keys)
             raise
 
+    def hash_for(
+        self, attempt: Attempt, password: str, *, was_right: bool = True
+    ) -> str:
+        """Hash the new password of an attempt, outside of a transaction.
+
+        Raises as `Passwords.hash_new`, and then uncounts the attempt. Of one that was
+        wrong the password is not looked up anywhere.
+        """
+        hash_it = self.passwords.hash_new if was_right else self.passwords.hash
+        try:
+            return hash_it(password, attempt.source, is_known=attempt.is_known)
+        except (Busy, Invalid):
+            self.take_back(attempt, was_right=was_right)
+            raise
+
     def forgive(self, name: str) -> None:
         """Let strangers' browsers try this account again at once."""
         self._limits.give_back([Key("account", name.lower())])
@@ -172,7 +221,8 @@ class Authentication:
         with self._database.read() as db:
             return db.execute(BY_NAME, {"name_key": name.lower()}).first()
 
-    def _begin(self, name: str, origin: Origin) -> Attempt:
+    def _begin(self, name: str, origin: Origin, failure: str) -> Attempt:
+        """Count a try, and note it as the failure that it may be; raises TooMany."""
         user = self.find(name)
         user_id = user.id if user else 0
         network = network_of(origin.address)
@@ -189,7 +239,7 @@ class Authentication:
         def note(db: Session) -> int | None:
             if user is None:
                 return None
-            return self.history.note(db, user.id, WRONG_PASSWORD, origin)
+            return self.history.note(db, user.id, failure, origin)
 
         event_id = self._limits.take(keys, note)
         return Attempt(user, keys, event_id, source, is_known)
@@ -200,6 +250,16 @@ class Authentication:
             self._limits.give_back(attempt.keys, was_right=was_right)
             if attempt.event_id:
                 self.history.erase(attempt.event_id)
+
+
+@contextmanager
+def _counting() -> Iterator[None]:
+    try:
+        yield
+    except HoldfastError as error:
+        metrics.PASSWORDS.labels(RESULTS.get(type(error), "failed")).inc()
+        raise
+    metrics.PASSWORDS.labels("right").inc()
 
 
 def network_of(address: str) -> str:

@@ -15,6 +15,9 @@ from webapp.sessions.service import Origin
 
 WRONG_PASSWORD = "wrong password"  # noqa: S105
 PASSWORD_CHANGED = "password changed"  # noqa: S105
+WRONG_CODE = "wrong one-time code"
+CODE_MADE = "one-time code made"
+PASSWORD_SET = "password set with a code"  # noqa: S105
 DISABLED = "log-in refused: disabled"
 
 

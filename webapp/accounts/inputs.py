@@ -26,10 +26,15 @@ def _check_name(value: str) -> str:
     return value
 
 
-class NewAccount(BaseModel):
-    """A sign-up. How good the password is, `Passwords.check_new` judges."""
+class NewName(BaseModel):
+    """An account to be made."""
 
     name: Annotated[str, AfterValidator(_check_name)]
+
+
+class NewAccount(NewName):
+    """A sign-up. How good the password is, `Passwords.check_new` judges."""
+
     password: str
     keep: bool = False
 
@@ -49,6 +54,15 @@ class NewPassword(BaseModel):
     password: str
     again: str
     end_others: bool = False
+
+
+class PasswordByCode(BaseModel):
+    """A password that is set with a one-time code."""
+
+    name: str
+    code: str
+    password: str
+    again: str
 
 
 def _check_token_name(value: str) -> str:

@@ -9,6 +9,8 @@ from webapp.database import BigId, Model, UtcDateTime
 
 TOKEN_NAME_LENGTH = 60
 TOKEN_PREFIX_LENGTH = 200
+# A user who has no one-time code.
+NO_CODE = {"code_hash": None, "code_expires_at": None}
 
 
 class User(Model):
@@ -21,6 +23,9 @@ class User(Model):
     password_hash: Mapped[str] = mapped_column(String(255))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # SHA-256 of the one-time code in hexadecimal; the code itself is shown once.
+    code_hash: Mapped[str | None] = mapped_column(String(64))
+    code_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Event(Model):

@@ -20,6 +20,8 @@ from webapp.accounts.hashing import HashingQueue
 from webapp.errors import Invalid
 
 LONGEST = 1024
+# In the place of a hash; nothing that is typed belongs to it.
+NO_PASSWORD = ""
 # What a hash from elsewhere or from before may cost to check: 128 MiB, some 100 ms.
 MOST_MEMORY_KIB = 131_072
 KEYBOARD = "1234567890qwertyuiopasdfghjklzxcvbnm"

@@ -13,16 +13,23 @@ from webapp import clock
 from webapp.accounts.authentication import Authentication, Overtaken
 from webapp.accounts.history import PASSWORD_CHANGED, Happening, LastTime
 from webapp.accounts.inputs import Credentials, NewAccount, NewPassword
-from webapp.accounts.models import User
+from webapp.accounts.models import NO_CODE, User
+from webapp.accounts.passwords import NO_PASSWORD
 from webapp.accounts.tokens import Tokens
 from webapp.cache import CachedValues
 from webapp.database import Database
-from webapp.errors import Busy, Invalid, NotFound, Taken
+from webapp.errors import Invalid, NotFound, Taken
 from webapp.sessions.copies import Copy
 from webapp.sessions.service import BY_OPERATOR, Origin, Sessions, Started
 
 OPERATOR = Origin("", "the operator")
-ALL = select(User.id, User.name, User.created_at, User.disabled_at)
+ALL = select(
+    User.id,
+    User.name,
+    User.created_at,
+    User.disabled_at,
+    (User.password_hash != NO_PASSWORD).label("has_password"),
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class Account:
     name: str
     created_at: datetime
     disabled_at: datetime | None
+    has_password: bool
 
 
 class Accounts:
@@ -70,9 +78,13 @@ class Accounts:
             hashed = self._passwords.hash_new(wanted.password, origin.address)
         else:
             hashed = self._authentication.hash_for_sign_up(wanted.password, origin)
+        return self.add(wanted.name, hashed)
+
+    def add(self, name: str, hashed: str) -> Account:
+        """Add an account whose password is hashed already; raises Taken."""
         user = User(
-            name=wanted.name,
-            name_key=wanted.name.lower(),
+            name=name,
+            name_key=name.lower(),
             password_hash=hashed,
             created_at=clock.now(),
         )
@@ -80,7 +92,7 @@ class Accounts:
             with self._database.write() as db:
                 db.add(user)
                 db.flush()
-                return Account(user.id, user.name, user.created_at, user.disabled_at)
+                return self.account_of(user.id)
         except IntegrityError as error:
             raise Taken(name="This user name is taken. Choose another.") from error
 
@@ -128,18 +140,12 @@ class Accounts:
             raise Invalid(again="The two are not the same.")
         self._passwords.check_new(new.password, name)
         attempt = self._authentication.check(name, new.current, origin)
-        try:
-            hashed = self._passwords.hash_new(
-                new.password, attempt.source, is_known=attempt.is_known
-            )
-        except (Busy, Invalid):
-            self._authentication.take_back(attempt, was_right=True)
-            raise
+        hashed = self._authentication.hash_for(attempt, new.password)
         with self._database.write() as db:
             user = self._authentication.accept(attempt)
             started = self._sessions.rotate(copy, data, confirmed=True)
             if started:
-                _update(db, user.id, password_hash=hashed)
+                _update(db, user.id, password_hash=hashed, **NO_CODE)
                 self._history.note(db, user.id, PASSWORD_CHANGED, origin)
                 if new.end_others:
                     self._sessions.end_others(started.copy, PASSWORD_CHANGED)
@@ -184,7 +190,7 @@ class Accounts:
         hashed = self._passwords.hash_new(password, OPERATOR.address)
         with self._database.write() as db:
             self._authentication.forgive(name)
-            _update(db, account.id, password_hash=hashed)
+            _update(db, account.id, password_hash=hashed, **NO_CODE)
             self._history.note(db, account.id, PASSWORD_CHANGED, OPERATOR)
             self._sessions.end_all(account.id, BY_OPERATOR)
             self._tokens.revoke_all(account.id, BY_OPERATOR)
@@ -192,11 +198,11 @@ class Accounts:
     def disable(self, name: str) -> None:
         """Refuse the person's log-ins and tokens from now on, end all their sessions.
 
-        The tokens work again once the account is enabled.
+        The tokens work again once the account is enabled, a one-time code does not.
         """
         account = self.find(name)
         with self._database.write() as db:
-            _update(db, account.id, disabled_at=clock.now())
+            _update(db, account.id, disabled_at=clock.now(), **NO_CODE)
             self._sessions.end_all(account.id, BY_OPERATOR)
 
     def enable(self, name: str) -> None:

@@ -129,9 +129,7 @@ def last_time() -> Answer:
 @public
 def logout() -> Response:
     check_form_token()
-    if session.copy_at_open:
-        current_sessions().end(session.copy_at_open, "logged out")
-        session.forget()
+    leave("logged out")
     answer = go_to("accounts.login", notice="logged-out")
     answer.headers["Clear-Site-Data"] = '"cache", "storage"'
     return answer
@@ -203,6 +201,13 @@ def go_on_as(started: Started | None) -> None:
     session.become(started)
 
 
+def leave(reason: str) -> None:
+    """End the session that the browser has, if it has one."""
+    if session.copy_at_open:
+        current_sessions().end(session.copy_at_open, reason)
+        session.forget()
+
+
 def current_accounts() -> Accounts:
     return current_app.extensions["accounts"]  # type: ignore[no-any-return]
 
@@ -223,9 +228,7 @@ def current_user_name() -> str | None:
 
 def _let_in(started: Started) -> Response:
     """Put the browser into its new session; the one it had is over."""
-    if session.copy_at_open:
-        current_sessions().end(session.copy_at_open, "replaced")
-        session.forget()
+    leave("replaced")
     session.become(started)
     return redirect(_next_page(), SEE_OTHER)
 

@@ -4,7 +4,9 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from webapp.accounts.inputs import NewAccount
+from webapp.accounts.code_views import PATH, current_codes
+from webapp.accounts.codes import Code
+from webapp.accounts.inputs import NewAccount, NewName
 from webapp.accounts.service import Accounts
 from webapp.database import Database
 from webapp.ops import backup_commands, key_commands  # noqa: F401
@@ -21,9 +23,7 @@ user = AppGroup("user", help="Make, list and change accounts.")
 session = AppGroup("session", help="See and end who is logged in.")
 db = AppGroup("db", help="Look after the database.")
 
-password_option = click.password_option(
-    help="Asked for when not given; better than leaving it in the shell's history."
-)
+ASKED_FOR = "Asked for when not given; better than leaving it in the shell's history."
 
 
 def add_commands(group: AppGroup) -> None:
@@ -33,9 +33,25 @@ def add_commands(group: AppGroup) -> None:
 
 @user.command("create")
 @click.argument("name")
-@password_option
-def create_user(name: str, password: str) -> None:
-    """Make an account, also where sign-up is closed."""
+@click.option("--password", help=ASKED_FOR)
+@click.option(
+    "--code",
+    "by_code",
+    is_flag=True,
+    help="Print a one-time code, with which the person sets the password.",
+)
+def create_user(name: str, password: str | None, by_code: bool) -> None:
+    """Make an account, also where sign-up is closed; --code asks for no password."""
+    if by_code and password is not None:
+        raise click.UsageError("Give --code, or a password.")
+    if by_code:
+        with explaining():
+            code = current_codes().create_account(parse(NewName, {"name": name}))
+        click.echo(f"Created {code.name}.")
+        _tell(code)
+        return
+    if password is None:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     with explaining():
         account = _accounts().create(
             parse(NewAccount, {"name": name, "password": password})
@@ -48,7 +64,8 @@ def list_users() -> None:
     """List all accounts."""
     accounts = _accounts().list_all()
     for account in accounts:
-        state = "disabled" if account.disabled_at else "active"
+        state = "active" if account.has_password else "new"
+        state = "disabled" if account.disabled_at else state
         click.echo(f"{account.name:32}  {state:8}  {account.created_at:%Y-%m-%d}")
     click.echo(f"{_count(len(accounts), 'account')}.")
 
@@ -71,9 +88,29 @@ def enable_user(name: str) -> None:
     click.echo(f"Enabled {name}.")
 
 
+@user.command("make-code")
+@click.argument("name")
+def make_code(name: str) -> None:
+    """Print a one-time code, with which the person sets a new password."""
+    with explaining():
+        code = current_codes().make(name)
+    _tell(code)
+
+
+def _tell(code: Code) -> None:
+    click.echo(
+        f"One-time code for {code.name}, until {code.expires_at:%Y-%m-%d %H:%M} UTC:"
+    )
+    click.echo(code.text)
+    click.echo(
+        f"Tell it to nobody but {code.name}, who sets a password with it at {PATH}. "
+        "Earlier codes are void."
+    )
+
+
 @user.command("set-password")
 @click.argument("name")
-@password_option
+@click.password_option(help=ASKED_FOR)
 def set_password(name: str, password: str) -> None:
     """Give an account a new password, end its sessions and revoke its tokens."""
     with explaining():

@@ -1,15 +1,15 @@
 """What the replaced records know of log-ins and a backup cannot: what has ended since.
 
-Restoring brings back no session and no token that is over.
+Restoring brings back no session and no token that is over, and no one-time code.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, Table, delete, insert, or_, select
+from sqlalchemy import Connection, Table, delete, insert, or_, select, update
 
-from webapp.accounts.models import Token, User
+from webapp.accounts.models import NO_CODE, Token, User
 from webapp.database import AnyRow, Database, Model
 from webapp.sessions.models import SessionRecord
 from webapp.state import counters
@@ -45,14 +45,16 @@ def read_known(connection: Connection) -> Known:
 
 
 def keep_openers(staged: Database, known: Known) -> int:
-    """Put what is known of sessions and tokens into the backup.
+    """Put what is known of sessions and tokens into the backup, and let codes go.
 
+    A code may have been used since, also where nobody is left who knows that.
     Tells of how many sessions it differs.
     """
     with writing(staged.engine) as connection:
         people = connection.execute(select(User.id, User.created_at)).all()
         ids = {user_id for user_id, _ in known.people & pairs(people)}
         kept = {table.name: _keep(connection, table, known, ids) for table in OPENERS}
+        connection.execute(update(User).values(**NO_CODE))
         counters.go_on_after(connection, known.last_ids)
         connection.commit()
     return kept[SessionRecord.__tablename__]
