@@ -1,12 +1,10 @@
 """Why the application does not start, for whoever set it up; with no secret in it."""
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 # Who somebody is at a host, and whether a password follows.
-USER = re.compile("([^:/?#@]*)([:@])")
 
 
 class RefusedToStart(Exception):
@@ -49,13 +47,6 @@ def explain(mistake: Mapping[str, Any], origin: str | None = None) -> str:
         given = "***"
     allowed = mistake["msg"].removeprefix("Value error, ")
     return f"{origin or f'{name}={given}'}: {allowed[:1].lower()}{allowed[1:]}"
-
-
-def hide_password(url: str) -> str:
-    """Hide it in a URL that is right, and what follows a `?`: it can be there too."""
-    user = USER.match(url.partition("://")[2])
-    shown = "***" if user is None else user[1] + (":***" if user[2] == ":" else "")
-    return without_password(url).replace("***@", f"{shown}@", 1)
 
 
 def without_password(url: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from config.mistakes import RefusedToStart, hide_password
+from config.mistakes import RefusedToStart
 from config.settings import Settings, load_settings
 from tests.browser import PASSWORD
 from tests.servers import ROOT
@@ -387,24 +387,6 @@ def test_the_operator_reads_a_sentence(
     assert "PORT=eighty: " in done.stderr
     assert "SIGN_UP=yes: " in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("postgres://anna@db/x", "postgres://anna@db/x"),
-        ("postgres://anna:secret@db:5432/x", "postgres://anna:***@db:5432/x"),
-        ("redis://:secret@host/0", "redis://:***@host/0"),
-        ("mysql://anna:se:cr/et@@db/x", "mysql://anna:***@db/x"),
-        ("postgres://db/x?password=secret", "postgres://db/x?***"),
-        ("postgres://anna@db/x?password=sec@ret", "postgres://anna@ret"),
-        ("postgres://db/x?password=sec@ret", "postgres://***@ret"),
-        ("redis://one:1,two:2/service", "redis://one:1,two:2/service"),
-        ("sqlite:////data/x.db", "sqlite:////data/x.db"),
-    ],
-)
-def test_of_a_right_url_only_the_password_is_hidden(url: str, shown: str) -> None:
-    assert hide_password(url) == shown
 
 
 @pytest.mark.long

@@ -192,8 +192,10 @@ class Database:
         """Write what is there already; raises DBAPIError or OSError when it cannot."""
         if _is_sqlite(self.engine):
             check_room(self.engine.url)
-        with briefly(), self.write() as db:
-            db.execute(VERSION.update().values(version_num=VERSION.c.version_num))
+        same = VERSION.update().values(version_num=VERSION.c.version_num)
+        # In its turn: how long others of this process write is no fault of the file.
+        with self._alone(), briefly(), self._writer.begin() as connection:
+            connection.execute(same)
 
     def upgrade(self) -> bool:
         """Bring the schema to REVISION; tell whether there was anything to do.
@@ -254,8 +256,15 @@ class Database:
         # SQLite lets one writer in. Greenlets queue here, which is quicker than looking
         # again and again, and is part of what they wait for another process.
         if _is_sqlite(self.engine):
-            with waiting(sqlite.PATIENCE), self._one_writer:
-                yield
+            # What can be left for another time is, where the one in front waits itself.
+            left = sqlite.time_left()
+            with waiting(sqlite.PATIENCE):
+                if not self._one_writer.acquire(timeout=-1 if left is None else left):
+                    raise sqlite.locked()
+                try:
+                    yield
+                finally:
+                    self._one_writer.release()
         else:
             yield
 

@@ -104,7 +104,9 @@ def _read_again(cursor: Any, statement: str, values: Any, context: Any) -> bool:
     try:
         dialect.do_execute(cursor, statement, values, context)
     except dialect.loaded_dbapi.Error as error:
-        if not dialect.is_disconnect(error, connection.connection, cursor):
+        is_cut = dialect.is_disconnect(error, connection.connection, cursor)
+        # Who has waited once for a silent server does not wait for it again.
+        if not is_cut or SILENT.search(str(error)):
             raise
         connection.invalidate(error)
         connection.rollback()

@@ -28,4 +28,4 @@ class PromptConnection(Connection):  # type: ignore[misc]
 
 def connect(arguments: Any, named: Any, patience: float) -> PromptConnection:
     limits = {"read_timeout": patience, "write_timeout": patience}
-    return PromptConnection(*arguments, **named, **limits)
+    return PromptConnection(*arguments, **(named | limits))

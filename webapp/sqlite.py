@@ -111,16 +111,27 @@ def check_room(target: URL) -> None:
 def waiting(seconds: float) -> Iterator[None]:
     """Have writes wait for so long, from now on, while another process writes.
 
-    Said once for all that is done within: what is waiting already waits no longer.
+    What waits already waits no longer for it.
     """
-    if _deadline.get() is not None:
-        yield
-        return
-    token = _deadline.set(time.monotonic() + seconds)
+    before, deadline = _deadline.get(), time.monotonic() + seconds
+    token = _deadline.set(deadline if before is None else min(before, deadline))
     try:
         yield
     finally:
         _deadline.reset(token)
+
+
+def time_left() -> float | None:
+    """Return the seconds that writes here wait at most; None where none were said."""
+    deadline = _deadline.get()
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def locked() -> OperationalError:
+    """Make what is raised where the file is not to be had."""
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return OperationalError("BEGIN IMMEDIATE", {}, error)
 
 
 @contextmanager

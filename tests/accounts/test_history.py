@@ -114,7 +114,7 @@ def test_a_right_password_of_a_disabled_account_is_no_wrong_one(
         assert alice.log_in().status == 403, "and none of them has to wait"
     operator("user enable alice")
     alice.log_in()
-    assert "a wrong password was tried" not in alice.text
+    assert "a wrong password or code was tried" not in alice.text
     page = alice.open("/account/history").text
     assert page.count("Log-in refused: disabled") == 10
     assert "Wrong password" not in page

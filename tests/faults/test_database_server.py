@@ -198,6 +198,25 @@ def test_a_frozen_server_is_given_up_and_holds_up_nobody_else(
     assert tab.keep("after").status_code == 303
 
 
+@pytest.mark.alone
+def test_who_asked_before_it_froze_does_not_wait_twice(
+    site: Gunicorn, database: DatabaseServer, kind: str
+) -> None:
+    tab = Tab(site).sign_up(new_name())
+    tab.keep("read")
+    with ThreadPoolExecutor(1) as thread, _locked(database, kind):
+        answer = thread.submit(tab.get, "/entries/read")
+        wait_until(partial(_is_held_up, database, kind), 5, "it is being read")
+        database.freeze()
+        try:
+            refused = answer.result()
+        finally:
+            database.thaw()
+    assert refused.status_code == 503
+    assert refused.elapsed.total_seconds() < GIVEN_UP
+    wait_until(lambda: tab.get("/entries/read").status_code == 200, 5, "serving")
+
+
 def test_a_start_gives_up_a_server_that_says_nothing(kind: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         scheme = {"postgresql": "postgres", "mariadb": "mysql"}[kind]

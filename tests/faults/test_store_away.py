@@ -73,7 +73,7 @@ def test_it_starts_without_its_store_and_uses_it_once_it_is_there(away: Site) ->
     again = Tab(away.first)
     page = again.get(again.log_in(name).headers["Location"]).text
     assert "You last logged in on" in page
-    assert "a wrong password was tried once" in page
+    assert "a wrong password or code was tried once" in page
     assert again.is_logged_in_as(name)
 
     assert away.redis

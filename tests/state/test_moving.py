@@ -9,10 +9,12 @@ from flask import Flask
 
 from config.mistakes import RefusedToStart
 from config.settings import Settings, load_settings
-from tests.browser import Browser
+from tests.browser import PASSWORD, Browser
 from tests.databases import DatabaseServer
 from webapp import create_app
+from webapp.accounts.inputs import NewAccount
 from webapp.database import Database
+from webapp.ops.state_commands import shown
 from webapp.state import tables
 from webapp.state.census import SAME_KEY
 from webapp.state.copied import last_move
@@ -198,6 +200,37 @@ def test_a_key_that_went_to_a_much_later_row_is_no_obstacle(
     after = Moved()
     list(move_records(there, here, after))
     assert after.differing == []
+
+
+def test_who_was_made_there_is_not_taken_for_somebody_of_the_same_number(
+    app: Flask, settings: Settings, operator: Operator, elsewhere: str
+) -> None:
+    """By a command, which leaves no session and no mark."""
+    operator(f"state move records {elsewhere}")
+    moved = at(settings, database_url=elsewhere)
+    for place, name in ((moved, "carol"), (app, "dave")):
+        account = NewAccount(name=name, password=PASSWORD)
+        place.extensions["accounts"].create(account)
+    assert "1 accounts that" in operator(f"state move records {elsewhere}", 1)
+
+
+@pytest.mark.parametrize(
+    ("what", "url", "said"),
+    [
+        ("records", "postgres://anna@db/x", "postgres://anna@db/x"),
+        (
+            "records",
+            "postgres://anna:secret@db:5432/x",
+            "postgres://anna:***@db:5432/x",
+        ),
+        ("records", "postgres://db/x?password=sec@ret", "postgres://db/x?***"),
+        ("records", "sqlite:////data/x.db", "sqlite:////data/x.db"),
+        ("sessions", "redis://:sec@ret@host/0", "redis://***@host/0"),
+        ("cache", "redis://one:1,two:2/service", "redis://one:1,two:2/service"),
+    ],
+)
+def test_a_url_is_said_without_its_password(what: str, url: str, said: str) -> None:
+    assert shown(what, url) == said
 
 
 def test_people_whom_only_the_new_place_knows_are_not_deleted_unasked(

@@ -94,7 +94,7 @@ class History:
             return None
         failures = select(func.count()).where(
             Event.user_id == user_id,
-            Event.kind == WRONG_PASSWORD,
+            Event.kind.in_((WRONG_PASSWORD, WRONG_CODE)),
             Event.created_at > before.created_at,
         )
         with self._database.read() as db:

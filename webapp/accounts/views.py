@@ -244,7 +244,7 @@ def _last_time(copy: Copy) -> str:
     )
     if last.failures_since:
         times = "once" if last.failures_since == 1 else f"{last.failures_since} times"
-        words += f" Since then a wrong password was tried {times}."
+        words += f" Since then a wrong password or code was tried {times}."
     return words
 
 

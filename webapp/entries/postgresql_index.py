@@ -11,8 +11,11 @@ from functools import partial
 
 from sqlalchemy import Connection, TextClause, text
 
+from webapp.database_server import wait_for
 from webapp.entries.search_index import LONGEST, make_or_tell
 
+# Seconds for each index.
+BUILT_WITHIN = 3600
 # What `pg_trgm` surely has an index for.
 TRIGRAM = re.compile(r"[A-Za-z0-9]{3}")
 
@@ -61,6 +64,8 @@ def make_postgresql_indexes(connection: Connection) -> None:
     """Make what is missing of them."""
     if connection.dialect.name != "postgresql":
         return
+    # Of what is there already it takes a minute for each million entries.
+    wait_for(connection, BUILT_WITHIN)
     make_or_tell(connection, partial(_execute, TRIGRAMS))
     # In others a character need not have a number, and could then not be kept.
     if connection.scalar(text("SHOW server_encoding")) == "UTF8":

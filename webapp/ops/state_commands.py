@@ -9,10 +9,10 @@ import click
 from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import select
+from sqlalchemy import make_url, select
 
 from config.kinds import DatabaseUrl, StoreUrl
-from config.mistakes import hide_password, without_password
+from config.mistakes import without_password
 from config.settings import Settings, check_together
 from webapp.accounts.inputs import NewAccount
 from webapp.accounts.models import User
@@ -116,8 +116,17 @@ def move(context: click.Context, what: str, to: str | None, force: bool) -> None
         why = "Somebody wrote meanwhile." if moved.is_behind else moved.in_use
         click.echo(f"{why} {ONCE_MORE}")
         context.exit(2)
-    then = f"set {setting} to {hide_password(given)} and start the application"
+    then = f"set {setting} to {shown(what, given)} and start the application"
     click.echo(f"All of it is there, read again and compared. {_first(what, then)}")
+
+
+def shown(what: str, url: str) -> str:
+    """Write a URL that was taken, without a password; it can be in the query too."""
+    if what != "records":
+        return without_password(url)
+    place = make_url(url)
+    more = "?***" if place.query else ""
+    return place.set(query={}).render_as_string() + more
 
 
 def _tell(seen: Seen, places: Places) -> None:

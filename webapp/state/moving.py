@@ -6,8 +6,9 @@ Everything here can be interrupted and run again: what is there already stays.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from webapp.accounts.models import User
 from webapp.cache import NAMES, VALUE_LIFETIME, box_of
@@ -24,7 +25,11 @@ from webapp.state.tables import checksums, copy_in_steps, count_rows, snapshot, 
 from webapp.stores import Store
 
 PEOPLE = select(User.id, User.created_at)
-SEEN = select(SessionRecord.id, SessionRecord.last_seen_at, SessionRecord.ended_at)
+SEEN = select(
+    SessionRecord.id, SessionRecord.last_seen_at, SessionRecord.ended_at
+).order_by(SessionRecord.id)
+LATEST = select(func.max(SessionRecord.last_seen_at), func.max(SessionRecord.ended_at))
+PART = 5000
 NEVER = datetime.min.replace(tzinfo=UTC)
 FOREVER = datetime.max.replace(tzinfo=UTC)
 COPIES, VALUES = "session copies", "cached values"
@@ -62,11 +67,13 @@ def check_target(source: Database, target: Database) -> None:
             was_used = has_served(there)
         else:
             was_used = _was_used(here, there, is_again=is_again)
+        known = pairs(here.execute(PEOPLE).all())
+        lost = pairs(there.execute(PEOPLE).all()) - known
         if is_again and not was_used:
-            return
-        if lost := pairs(there.execute(PEOPLE).all()) - pairs(
-            here.execute(PEOPLE).all()
-        ):
+            # Who is unknown was deleted here, unless their ID is somebody else's now.
+            taken = {user_id for user_id, _ in known}
+            lost = frozenset(person for person in lost if person[0] in taken)
+        if lost:
             raise WouldOverwrite(
                 f"{target.place} has {len(lost):,} accounts that {source.place} does "
                 "not know. --force deletes them."
@@ -85,19 +92,34 @@ def _was_used(here: Connection, there: Connection, *, is_again: bool) -> bool:
     that began there, which leaves a mark. Where it was copied from here, a session that
     is unknown here was deleted since.
     """
-    seen = _last_seen(here)
-    latest = FOREVER if is_again else max(seen.values(), default=NEVER)
+    latest = (
+        FOREVER if is_again else max(at or NEVER for at in here.execute(LATEST).one())
+    )
     given, known = counters.last_ids(there), counters.last_ids(here)
     return (
         has_served(there)
         or any(last > known[table] for table, last in given.items())
-        or any(at > seen.get(id_, latest) for id_, at in _last_seen(there).items())
+        or _has_newer(here, there, latest)
     )
 
 
-def _last_seen(connection: Connection) -> dict[int, datetime]:
-    """Return when each session was last seen or ended."""
-    rows = connection.execute(SEEN)
+def _has_newer(here: Connection, there: Connection, latest: datetime) -> bool:
+    """Tell whether a session was seen later there; one unknown here, after `latest`.
+
+    Part by part: there may be a million.
+    """
+    last = 0
+    while theirs := _last_seen(there, SEEN.where(SessionRecord.id > last).limit(PART)):
+        last = max(theirs)
+        ours = _last_seen(here, SEEN.where(SessionRecord.id.between(min(theirs), last)))
+        if any(at > ours.get(record_id, latest) for record_id, at in theirs.items()):
+            return True
+    return False
+
+
+def _last_seen(connection: Connection, some: Any) -> dict[int, datetime]:
+    """Return when each of these sessions was last seen or ended."""
+    rows = connection.execute(some)
     return {row.id: max(row.last_seen_at, row.ended_at or NEVER) for row in rows}
 
 

@@ -25,13 +25,23 @@ def is_same_database(one: Database, other: Database) -> bool:
         return _is_same_file(Path(one.place), Path(other.place))
     if "sqlite" in names or ("postgresql" in names and len(names) > 1):
         return False
+    with (
+        _naming(one),
+        one.engine.connect() as here,
+        _naming(other),
+        other.engine.connect() as there,
+    ):
+        return _is_same_server(here, there)
+
+
+@contextmanager
+def _naming(database: Database) -> Iterator[None]:
     try:
-        with one.engine.connect() as here, other.engine.connect() as there:
-            return _is_same_server(here, there)
+        yield
     except (DBAPIError, TypeError) as error:
         # The latter where the driver does not know a parameter of the URL.
         reason = one_line(getattr(error, "orig", error))
-        raise RefusedToStart(f"{other.place}: {reason}") from error
+        raise RefusedToStart(f"{database.place}: {reason}") from error
 
 
 def is_same_store(one: Store, other: Store) -> bool:
