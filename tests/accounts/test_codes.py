@@ -114,9 +114,7 @@ def test_a_code_is_good_to_its_last_moment(app: Flask, code: str, time: Any) -> 
     assert is_used(app, code)
 
 
-def test_ones_own_change_of_the_password_ends_a_code(
-    app: Flask, code: str, browser_of: Callable[[str], Browser]
-) -> None:
+def test_ones_own_change_of_the_password_ends_a_code(app: Flask, code: str) -> None:
     alice = Browser(app.test_client(), "alice").log_in()
     fields = {"current": PASSWORD, "password": f"{NEW}s", "again": f"{NEW}s"}
     assert "is changed" in alice.submit("/account", **fields).text

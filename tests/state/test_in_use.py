@@ -83,12 +83,11 @@ def test_whoever_is_connected_is_told_of(
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("each_server", ["postgresql"], indirect=True)
 def test_a_move_is_not_told_of_itself(
     on_server: Database, each_server: DatabaseServer
 ) -> None:
     """To another schema of one database, where both ends are connected to it."""
-    if each_server.first != "postgres":
-        return
     with on_server.engine.begin() as connection:
         connection.exec_driver_sql("CREATE SCHEMA other")
     url = f"{each_server.url}?options=-csearch_path%3Dother"

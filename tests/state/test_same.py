@@ -50,9 +50,8 @@ def test_a_database_on_a_server_is_one_by_every_name(
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("each_server", ["postgresql"], indirect=True)
 def test_schemas_of_one_database_are_two_places(each_server: DatabaseServer) -> None:
-    if each_server.first != "postgres":
-        return
     each_server.make_database()
     other = opened(each_server.url)
     with other.engine.begin() as connection:

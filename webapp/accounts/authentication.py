@@ -96,19 +96,21 @@ class Authentication:
 
     def check_code(
         self, name: str, code_hash: str, password: str, origin: Origin
-    ) -> Attempt:
-        """Check user name and one-time code; `accept` the attempt in a transaction.
+    ) -> tuple[Attempt, str]:
+        """Check user name and one-time code, and hash the new password.
 
-        Raises TooMany, Busy, and WrongCredentials in the same time and words whatever
-        is wrong: the name, the code, its time or a disabled account.
+        `accept` the attempt in a transaction. Raises as `hash_for`, TooMany, and
+        WrongCredentials in the same time and words whatever is wrong: the name, the
+        code, its time or a disabled account.
         """
         with _counting():
             attempt = self._begin(name, origin, WRONG_CODE)
-            if not self._is_valid(code_hash, attempt):
-                # In vain: so it takes as long as with a right code.
-                self.hash_for(attempt, password, was_right=False)
+            is_valid = self._is_valid(code_hash, attempt)
+            # Of a wrong one in vain: so it takes as long as a right one.
+            hashed = self.hash_for(attempt, password, was_right=is_valid)
+            if not is_valid:
                 raise WrongCredentials(MISMATCH)
-            return attempt
+            return attempt, hashed
 
     def _is_valid(self, code_hash: str, attempt: Attempt) -> bool:
         given = {

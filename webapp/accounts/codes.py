@@ -116,10 +116,9 @@ class Codes:
             raise Invalid(again="The two are not the same.")
         self._passwords.check_new(given.password, given.name)
         code_hash = hash_code(given.code)
-        attempt = self._authentication.check_code(
+        attempt, hashed = self._authentication.check_code(
             given.name, code_hash, given.password, origin
         )
-        hashed = self._authentication.hash_for(attempt, given.password)
         with self._database.write() as db:
             user = self._authentication.accept(attempt)
             of_code = {"given_hash": code_hash, "now": clock.now()}
