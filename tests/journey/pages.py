@@ -195,6 +195,7 @@ PAGES = {
     "414": Visit("visitor", at(f"/{'a' * 9000}"), "That address is too long", 414),
     "list-empty": Visit("newcomer", at("/entries"), LIST),
     "overview-empty": Visit("newcomer", at("/overview"), "Your year"),
+    "overview-first": Visit("newcomer", _overview_table, "Your year"),
     "bin-empty": Visit("newcomer", at("/entries/bin"), "Deleted entries"),
     "list": Visit("anna", at("/entries"), LIST),
     "list-older": Visit(

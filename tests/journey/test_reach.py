@@ -21,6 +21,13 @@ FOCUSED = """() => {
 }"""
 
 
+# What is to be seen in the middle of what has the focus.
+MIDDLE = """() => {
+  const { left, right, top, bottom } = document.activeElement.getBoundingClientRect();
+  return document.elementFromPoint((left + right) / 2, (top + bottom) / 2)?.innerText;
+}"""
+
+
 @pytest.fixture
 def anna(world: World, person_at: PersonAt) -> Person:
     anna = person_at(world.server.url, "anna")
@@ -50,6 +57,24 @@ def test_the_focus_goes_through_the_page_and_is_always_seen(
     names = [words for words, _ in went]
     assert names[:3] == ["Skip to the content", "Holdfast", "anna"]
     assert names[-1] == "Keyboard shortcuts", "and no page keeps it"
+
+
+def test_a_label_that_has_the_focus_is_not_cut_off(
+    world: World, person_at: PersonAt
+) -> None:
+    labels = ["kitchen garden", "holidays 2027", "insurance papers", "car"]
+    lena = person_at(world.server.url, "lena")
+    lena.open("/signup").fill(User_name="lena", Password=lena.password)
+    lena.press("Make the account").arrives("Your entries").open("/entries/new")
+    lena.fill(Key="plans", Value="for a year", Labels=", ".join(labels))
+    lena.press("Save").arrives("plans", "Saved.")
+    lena.page.set_viewport_size({"width": 320, "height": 700})
+    lena.open("/entries").page.evaluate("document.activeElement.blur()")
+    seen = []
+    for _ in range(40):
+        lena.page.keyboard.press("Tab")
+        seen.append(lena.page.evaluate(MIDDLE))
+    assert list(dict.fromkeys(each for each in seen if each in labels)) == labels
 
 
 def test_the_skip_link_skips_what_is_above_the_content(anna: Person) -> None:

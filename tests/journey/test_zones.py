@@ -45,6 +45,18 @@ def test_an_end_is_typed_in_the_zone_of_the_reader(anna: Person) -> None:
     assert _end(anna) == "2095-12-31T23:30:00+00:00"
 
 
+@pytest.mark.parametrize("path", ["/account", "/account/history", "/sessions"])
+def test_whoever_points_at_a_time_is_told_it_in_their_zone(
+    anna: Person, path: str
+) -> None:
+    """Also where the words are those that the server wrote."""
+    times = anna.open(path).page.locator("main time[title]")
+    expect(times.first).to_have_attribute("lang", "en-US")
+    titles = [time.get_attribute("title") for time in times.all()]
+    assert titles
+    assert not [title for title in titles if not title or "UTC" in title]
+
+
 def test_an_end_that_nobody_touches_stays_what_it_was(
     server: Gunicorn, anna: Person, person_at: PersonAt
 ) -> None:

@@ -45,8 +45,8 @@ function showTimes(within = document) {
     const when = new Date(time.dateTime);
     if (isNaN(when)) continue;
     const words = time.dataset.as === "exact" ? short.format(when) : relative(when);
-    if (time.textContent === words) continue;
-    time.textContent = words;
+    if (time.textContent !== words) time.textContent = words;
+    // The words may be the same as the server's; what it says when pointed at is in UTC.
     time.title = exact.format(when);
     time.lang = ago.resolvedOptions().locale;
   }
