@@ -30,10 +30,11 @@ from webapp.encryption import Encryption
 from webapp.entries.days import Days
 from webapp.entries.earlier import EarlierValues
 from webapp.entries.imports import Imports
+from webapp.entries.quota import Quota
 from webapp.entries.secret_values import SecretValues
 from webapp.entries.service import Entries
 from webapp.entries.views import init_entries
-from webapp.entries.writing import Quota, Writing
+from webapp.entries.writing import Writing
 from webapp.holding import init_holding
 from webapp.hub import Hub, open_hub
 from webapp.limits import Limits, table_of

@@ -9,13 +9,14 @@ import time_machine
 from flask import Flask
 from sqlalchemy import func, select
 
+from config.settings import Settings
 from tests.browser import Browser
-from webapp import clock
+from webapp import clock, create_app
 from webapp.entries.earlier import EarlierValues
 from webapp.entries.inputs import ListQuery, NewEntry, NewValue
 from webapp.entries.models import Entry, Label, PastValue
 from webapp.entries.service import Entries
-from webapp.errors import NotFound
+from webapp.errors import NotFound, QuotaReached
 
 ALICE = 1
 # Ahead of the real time: the clock of the application does not go back.
@@ -179,6 +180,31 @@ def test_it_is_cleared_away_in_steps_with_its_history(
     assert (count(app, Entry), count(app, PastValue), count(app, Label)) == (1, 2, 1)
     assert entries.figures(ALICE).entries == 1
     assert entries.get(ALICE, "4").value == "x"
+
+
+@pytest.mark.parametrize("new", ["short", "x" * 4000])
+def test_what_has_ended_is_in_nobodys_way(settings: Settings, new: str) -> None:
+    """Until it is cleared away its owner can neither see nor delete it."""
+    limits = {"max_entries": 12, "max_entries_size": 5000}
+    app = create_app(settings.model_copy(update=limits))
+    Browser(app.test_client(), "alice").enter("/signup")
+    entries: Entries = app.extensions["entries"]
+    with time_machine.travel(START, tick=False) as time:
+        for number in range(12):
+            value = "x" * (300 if number % 2 else 3)
+            end = clock.now() + HOUR
+            entries.create(
+                ALICE, NewEntry(key=f"{number}", value=value, expires_at=end)
+            )
+        with pytest.raises(QuotaReached):
+            entries.create(ALICE, NewEntry(key="new", value=new))
+        time.shift(HOUR)
+        entries.create(ALICE, NewEntry(key="new", value=new))
+        assert entries.totals(ALICE)[0] == count(app, Entry) < 13
+        entries.create(ALICE, NewEntry(key="newer", value="too"))
+        found = entries.page(ALICE, ListQuery()).rows
+        assert [row.key for row in found] == ["newer", "new"]
+    clock.start()
 
 
 def test_what_ends_before_it_is_changed_is_not_changed(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from typing import Any
@@ -18,8 +17,9 @@ from webapp.database import AnyRow, Database
 from webapp.entries.days import counting
 from webapp.entries.inputs import NewEntry, NewValue
 from webapp.entries.models import WRITER_LENGTH, Content, Entry, Label, PastValue, Usage
+from webapp.entries.quota import Quota
 from webapp.entries.secret_values import SecretValues
-from webapp.errors import QuotaReached, TooLarge
+from webapp.errors import TooLarge
 from webapp.hub import Hub
 from webapp.pace import let_others_go
 
@@ -31,6 +31,13 @@ STEP = 10
 USER: BindParameter[int] = bindparam("user_id")
 KEY: BindParameter[str] = bindparam("key")
 ONE = select(Entry).where(Entry.user_id == USER, Entry.key == KEY)
+# The largest first: the fewest make room for another.
+ENDED = (
+    select(Entry)
+    .where(Entry.user_id == USER, Entry.expires_at <= bindparam("now"))
+    .order_by(Entry.size.desc())
+    .limit(STEP)
+)
 PAST = select(PastValue.id, PastValue.size).where(PastValue.user_id == USER)
 TOO_MANY = (
     PAST.where(PastValue.key == KEY).order_by(PastValue.id.desc()).offset(MOST_PAST)
@@ -49,18 +56,6 @@ SINCE_DELETED = PAST.where(
     .scalar_subquery(),
 )
 COPIED = tuple(name for name in Content.__annotations__ if name != "id")
-
-
-@dataclass(frozen=True)
-class Quota:
-    """What one person can keep; sizes in bytes of UTF-8.
-
-    Earlier values may take as much as entries do, beside them.
-    """
-
-    entries: int
-    size: int
-    value_size: int
 
 
 class Writing:
@@ -157,7 +152,7 @@ class Writing:
             created_at=clock.now(),
         )
         usage.entries += 1
-        self._fill(entry, usage, new, by)
+        self._fill(db, entry, usage, new, by)
         db.add(entry)
         db.flush()
         _set_labels(db, entry, new)
@@ -173,7 +168,7 @@ class Writing:
             forget = partial(self._cached.forget, usage.user_id)
             self._database.after_commit(forget)
             self._seal_past(db, usage, entry.key)
-        self._fill(entry, usage, new, by)
+        self._fill(db, entry, usage, new, by)
         _set_labels(db, entry, new)
 
     def bin(self, db: Session, usage: Usage, entry: Entry, by: str) -> PastValue:
@@ -206,13 +201,16 @@ class Writing:
             too_few = [usage.past_size - size > self.quota.size for size in gone]
             forget_past(db, usage, oldest[: sum(too_few) + 1])
 
-    def _fill(self, entry: Entry, usage: Usage, new: NewValue, by: str) -> None:
+    def _fill(
+        self, db: Session, entry: Entry, usage: Usage, new: NewValue, by: str
+    ) -> None:
         size = len(entry.key.encode()) + len(new.value.encode())
         growth = size - entry.size
         usage.size += growth
         # Whoever is over a limit that was lowered can still shorten what they have.
         if growth > 0:
-            self._check_quota(usage)
+            self._make_room(db, usage)
+            self.quota.check(usage)
         entry.kind, entry.size = new.kind, size
         entry.value, entry.encrypted_by = self._secret_values.seal(
             entry.user_id, entry.key, new
@@ -226,17 +224,14 @@ class Writing:
         entry.updated_at = clock.now()
         usage.changes += 1
 
-    def _check_quota(self, usage: Usage) -> None:
-        if usage.entries > self.quota.entries:
-            raise QuotaReached(
-                key=f"You have {self.quota.entries:,} entries, and no more can be "
-                "kept. Delete some first."
-            )
-        if usage.size > self.quota.size:
-            raise QuotaReached(
-                value=f"Your entries would take {usage.size:,} bytes; "
-                f"{self.quota.size:,} are yours. Delete some first."
-            )
+    def _make_room(self, db: Session, usage: Usage) -> None:
+        """Take away what has ended: nobody sees it, or could delete it instead."""
+        given = {"user_id": usage.user_id, "now": clock.now()}
+        while not self.quota.allows(usage) and (
+            ended := db.scalars(ENDED, given).all()
+        ):
+            for entry in ended:
+                self.drop(db, usage, entry)
 
     def _seal_past(self, db: Session, usage: Usage, key: str) -> None:
         """Encrypt the earlier values of an entry that is secret from now on."""
