@@ -247,7 +247,7 @@ def test_6_3_5_after_a_log_in_the_person_is_told_of_the_last_one(
     time.shift(3600)
     [notice] = notices(alice.log_out().log_in())
     start = "You last logged in on 2099-01-01 at 12:01 UTC with Firefox Mobile on "
-    since = f" Since then a wrong password was {told}" if told else ""
+    since = f" Since then a wrong password or code was {told}" if told else ""
     assert notice == f"{start}Android from 203.0.113.9.{since}"
     assert notices(alice.open("/")) == [], "told once"
 
