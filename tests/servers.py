@@ -129,7 +129,8 @@ class Process:
     def _listed(self, column: str, *options: str) -> list[str]:
         assert self.process
         group = ["ps", *options, "-o", f"{column}=", "-g", str(self.process.pid)]
-        listed = subprocess.run(group, capture_output=True, text=True, check=True)  # noqa: S603
+        # It fails where there is none.
+        listed = subprocess.run(group, capture_output=True, text=True, check=False)  # noqa: S603
         return listed.stdout.split()
 
     def signal(self, number: signal.Signals) -> None:
@@ -155,6 +156,9 @@ class Process:
         self.signal(signal.SIGKILL)
         if self.process:
             self.process.wait()
+            # Its children end by themselves, and have its port until then.
+            while any(state[0] != "Z" for state in self._listed("stat")):
+                time.sleep(0.001)
         self.process = None
 
     def stop(self) -> int:
