@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-# Who somebody is at a host, and whether a password follows.
-
 
 class RefusedToStart(Exception):
     """The application must not run like this; the text is for the operator."""

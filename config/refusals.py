@@ -3,7 +3,6 @@
 gunicorn's own are bare, and repeat what was sent.
 """
 
-from http import HTTPStatus
 from string import Template
 from typing import Any
 
@@ -11,6 +10,7 @@ from gunicorn.util import write_nonblock
 
 from config.headers import HEADERS
 
+BAD_REQUEST, NOT_IMPLEMENTED = 400, 501
 # What happened, and what to do.
 PAGES = {
     400: ("That was not understood", "Go back, check the address and try again."),
@@ -46,9 +46,9 @@ PAGE = Template("""<!doctype html>
 
 def write_refusal(client: Any, status: int, reason: str, _message: str) -> None:
     """Send a page in place of gunicorn's `write_error`, the last of its connection."""
-    if status == HTTPStatus.NOT_IMPLEMENTED:
+    if status == NOT_IMPLEMENTED:
         # A transfer coding that nobody knows is the client's doing, and no alarm.
-        status = HTTPStatus.BAD_REQUEST
+        status = BAD_REQUEST
     title, advice = PAGES.get(status) or PAGES[400 if status < 500 else 500]
     body = PAGE.substitute(title=title, advice=advice).encode()
     headers = HEADERS | {
@@ -57,6 +57,6 @@ def write_refusal(client: Any, status: int, reason: str, _message: str) -> None:
         "Content-Type": "text/html; charset=utf-8",
         "Content-Length": str(len(body)),
     }
-    lines = [f"HTTP/1.1 {int(status)} {reason}", *map(": ".join, headers.items())]
+    lines = [f"HTTP/1.1 {status} {reason}", *map(": ".join, headers.items())]
     head = "".join(f"{line}\r\n" for line in lines)
     write_nonblock(client, f"{head}\r\n".encode() + body)

@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, t
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.pool import Pool, QueuePool
 
-from tests.servers import Process, all_below, quickest_disk, required
+from tests.servers import Process, quickest_disk, required
 from webapp import database
 from webapp.database import Model
 
@@ -56,13 +55,8 @@ class DatabaseServer(Process):
     def _make_data(self) -> None:
         raise NotImplementedError
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send it to what PostgreSQL has started as well, each in its own session."""
-        below = all_below(self.process.pid) if self.process else []
-        super().signal(number)
-        for pid in below:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
+    # PostgreSQL puts whatever it starts into a session of its own.
+    has_sessions = True
 
     def empty(self) -> None:
         """Remove every row; whoever is still at it is cut off."""

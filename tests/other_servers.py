@@ -1,12 +1,10 @@
 """The application on the servers that are not gunicorn, and under honcho."""
 
 import os
-import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 
-from tests.servers import ROOT, Gunicorn, all_below, required
+from tests.servers import ROOT, Gunicorn, required
 
 PROGRAMS = Path(sys.executable).parent
 WHY = "`bin/setup servers`, which needs Apache (apache2-bin, apache2-dev)"
@@ -49,18 +47,11 @@ class ModWsgi(OtherServer):
 
 class Honcho(OtherServer):
     program = "honcho"
+    has_sessions = True
 
     def command(self) -> list[str]:
         self.settings["BIND_ADDRESS"] = "127.0.0.1"
         return [*super().command(), "start", "--port", str(self.port), "web"]
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it to what honcho has started as well, each in a session of its own."""
-        below = all_below(self.process.pid) if self.process else []
-        super().signal(number)
-        for pid in below:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
 
 
 SERVERS = {"gunicorn": Gunicorn, "uwsgi": Uwsgi, "mod_wsgi": ModWsgi, "honcho": Honcho}

@@ -55,7 +55,7 @@ def quickest_disk() -> Path | None:
     return None
 
 
-def all_below(pid: int) -> list[int]:
+def _all_below(pid: int) -> list[int]:
     """Return its children and theirs."""
     listed = subprocess.run(
         ["ps", "-eo", "pid=,ppid="],  # noqa: S607
@@ -74,6 +74,8 @@ class Process:
     """A server of our own on a free port; every one started here is stopped here."""
 
     starts_within = STARTS_WITHIN
+    # Whether what it starts is in sessions of their own, which its signals pass by.
+    has_sessions = False
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -135,9 +137,14 @@ class Process:
 
     def signal(self, number: signal.Signals) -> None:
         """Send it to the process and its children, whoever of them is left."""
-        if self.process:
+        if not self.process:
+            return
+        below = _all_below(self.process.pid) if self.has_sessions else []
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+        for pid in below:
             with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
+                os.kill(pid, number)
 
     def freeze(self) -> None:
         """Let it hold its connections and answer nothing."""

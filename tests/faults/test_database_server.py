@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
@@ -94,10 +94,7 @@ def test_a_read_that_is_cut_off_in_the_middle_is_answered_all_the_same(
     site: Gunicorn, database: DatabaseServer, kind: str
 ) -> None:
     tab = Tab(site).sign_up(new_name())
-    tab.keep("read")
-    with ThreadPoolExecutor(1) as thread, _locked(database, kind):
-        answer = thread.submit(tab.get, "/entries/read")
-        wait_until(partial(_is_held_up, database, kind), 5, "it is being read")
+    with _reading(tab, database, kind) as answer:
         assert database.end_others() >= 2
     assert answer.result().status_code == 200
 
@@ -203,10 +200,7 @@ def test_who_asked_before_it_froze_does_not_wait_twice(
     site: Gunicorn, database: DatabaseServer, kind: str
 ) -> None:
     tab = Tab(site).sign_up(new_name())
-    tab.keep("read")
-    with ThreadPoolExecutor(1) as thread, _locked(database, kind):
-        answer = thread.submit(tab.get, "/entries/read")
-        wait_until(partial(_is_held_up, database, kind), 5, "it is being read")
+    with _reading(tab, database, kind) as answer:
         database.freeze()
         try:
             refused = answer.result()
@@ -253,6 +247,18 @@ def _locked(database: DatabaseServer, kind: str) -> Iterator[None]:
             connection.execute(text(statement))
         yield
         connection.execute(text(unlock))
+
+
+@contextmanager
+def _reading(
+    tab: Tab, database: DatabaseServer, kind: str
+) -> Iterator[Future[httpx.Response]]:
+    """Give the answer to a read that waits in the database."""
+    tab.keep("read")
+    with ThreadPoolExecutor(1) as thread, _locked(database, kind):
+        answer = thread.submit(tab.get, "/entries/read")
+        wait_until(partial(_is_held_up, database, kind), 5, "it is being read")
+        yield answer
 
 
 def _is_held_up(database: DatabaseServer, kind: str) -> bool:
