@@ -42,6 +42,7 @@ def test_a_person_does_all_there_is_to_do_and_nothing_complains(
     _confirm_and_export(anna)
     _change_the_password(anna, other, javascript=javascript)
     _delete_the_account(anna)
+    _is_shown_the_log_in(other, javascript=javascript)
 
 
 def _sign_up_and_log_in(anna: Person) -> None:

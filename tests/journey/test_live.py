@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.journey.conftest import PersonAt
 from tests.journey.person import Person
@@ -156,6 +156,22 @@ def test_a_session_that_is_ended_shows_the_log_in_in_all_its_tabs(
     assert not [key for key in drafts if key.startswith("draft:")]
     tab.fill(User_name="anna", Password=tab.password).press("Log in")
     tab.arrives("Edit a note")
+
+
+def test_whoever_logs_out_is_told_so_however_late_the_answer_is(laptop: Person) -> None:
+    def answer_late(route: Route) -> None:
+        answer = route.fetch(max_redirects=0)
+        # Meanwhile the stream tells this page, and another tab, that it is over.
+        laptop.page.wait_for_timeout(500)
+        route.fulfill(response=answer)
+
+    tab = laptop.tab().open("/account").arrives("Your account")
+    laptop.open("/entries").arrives(LIST)
+    laptop.page.wait_for_event("response", lambda answer: "/live" in answer.url)
+    laptop.page.route("**/logout", answer_late)
+    laptop.press("Log out", within="bar").arrives("Log in", "You are logged out.")
+    assert laptop.path == "/login"
+    tab.arrives("Log in", "Your session here is over")
 
 
 def test_the_list_of_sessions_shows_those_that_begin_and_end(

@@ -104,7 +104,18 @@ function onEnded(end) {
   leave(end.reason);
 }
 
+// What somebody sends may be what ends it, and the answer to that says more. It may also
+// become a download, and then the page stays.
+let sending;
+
+addEventListener("submit", ({ defaultPrevented }) => {
+  if (defaultPrevented) return;
+  clearTimeout(sending);
+  sending = setTimeout(() => (sending = undefined), 5000);
+});
+
 function leave(reason) {
+  if (sending) return;
   close();
   if (!KEEPS_DRAFTS.includes(reason)) {
     document.documentElement.dataset.over = "yes";
