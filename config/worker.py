@@ -35,9 +35,9 @@ SEND_WITHIN = 20.0
 # Bytes that are received at once. gunicorn would take a megabyte, and copy what it has
 # not read yet of it again and again.
 PIECE = 16_384
-# Of a body that was refused, so that a browser that is still sending can read why.
-# Whoever sends more is hung up on.
-DISCARDED = 10_000_000
+# Bytes of a body that was refused, so that whoever is still sending can read why: five
+# times the largest file. Whoever sends more is told that they will be hung up on.
+DISCARDED = 50_000_000
 # Seconds to wait for the loop's next round; after 0 it has not yet looked who came.
 NEXT_ROUND = 1e-6
 # What the kernel holds of an answer beside what is on its way: without a limit it takes
@@ -107,6 +107,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
         self, listener_name: Any, req: Any, sock: Any, addr: Any
     ) -> None:
         sock.is_new = False
+        if getattr(req.body.reader, "length", 0) > DISCARDED:
+            req.must_close = True
         req.body.reader = Received(req.body.reader)
         self._turns.wait(source_of(req.headers, addr, self._proxies))
         sock.receive_until = time.monotonic() + RECEIVE_WITHIN
@@ -127,7 +129,6 @@ class Worker(GeventWorker):  # type: ignore[misc]
         gunicorn would go on without an end, and let nobody else run meanwhile.
         """
         sock.is_between_requests = True
-        sock.receive_until = time.monotonic() + self.cfg.keepalive
         left = DISCARDED
         if req.body.failed:
             # Where it ends is unknown; no other request can come after it.

@@ -10,7 +10,7 @@ from config.headers import HEADERS as SAFE
 from tests.faults.conftest import SiteOf
 from tests.faults.people import INSIDE, Tab
 from tests.faults.site import Site
-from tests.faults.wire import Reply, compose, exchange
+from tests.faults.wire import KeptAlive, Reply, compose, exchange
 
 pytestmark = pytest.mark.fault("R16")
 
@@ -239,6 +239,18 @@ def test_a_large_body_is_refused_before_it_is_read(
         _check(reply)
     assert site.first.resident() - resident < GROWTH
     _is_unharmed(site, alice)
+
+
+def test_who_sends_too_much_is_told_what_becomes_of_the_connection(site: Site) -> None:
+    with KeptAlive(site.first) as line:
+        status, header = line.ask("POST /login", FORM.decode(), "x" * 30_000_000)
+        assert status == 413
+        assert b"connection: keep-alive" in header
+        assert line.ask("GET /healthz")[0] == 200
+        announced = f"{FORM.decode()}Content-Length: 60000000\r\n"
+        status, header = line.ask("POST /login", announced)
+        assert status == 413
+        assert b"connection: close" in header
 
 
 def test_no_mixture_of_it_all_is_a_failure_of_ours(
