@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.routing import RequestRedirect
 
 from webapp.errors import Busy, HoldfastError, Invalid
-from webapp.programs import is_for_programs, problem, problem_of_status
+from webapp.programs import is_for_programs, no_address, problem, problem_of_status
 
 # What a person reads on an error page: what happened, and what to do.
 PAGES = {
@@ -74,7 +74,7 @@ def show_http_error(error: HTTPException) -> ResponseReturnValue:
             return show_database_error(cause)
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     is_ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    detail = "" if is_ours else error.description or ""
+    detail = "" if is_ours else no_address() or error.description or ""
     body, status, headers = _failure(status, detail)
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from flask import request
 from pydantic import BaseModel, Field
+from werkzeug.exceptions import NotFound
 
 # Below these nothing is a page: no HTML, no redirect to the log-in.
 PATHS = ("/api/v1", "/store", "/retrieve")
@@ -119,6 +120,14 @@ def problem(
     )
     headers = {"Content-Type": PROBLEM_TYPE}
     return told.model_dump_json(exclude_none=True), kind.status, headers
+
+
+def no_address() -> str | None:
+    """Say what is likely wrong with the address in hand; None where that is not it."""
+    is_key = request.path.startswith(f"{PATHS[0]}/entries/")
+    if is_key and isinstance(request.routing_exception, NotFound):
+        return "A key is one part of the address; a / in it is written ~2F."
+    return None
 
 
 def problem_of_status(status: int) -> str:

@@ -43,6 +43,13 @@ FORMS = ("application/x-www-form-urlencoded", UPLOAD)
 # pydantic's kinds of mistakes, in words for people.
 MISTAKES = {
     "missing": "This is needed.",
+    "extra_forbidden": "There is no such field here.",
+    "union_tag_not_found": "Say op: put, patch, increment or delete.",
+    "union_tag_invalid": "There are put, patch, increment and delete.",
+    "model_": "This should be an object.",
+    "list_": "This should be a list.",
+    "timezone_": "Say the time zone as well, like Z or +01:00.",
+    "string_too_long": "This is too long.",
     "int_": "This should be a number.",
     "bool_": "This should be yes or no.",
     "greater_": "This number is too small.",

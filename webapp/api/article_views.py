@@ -51,5 +51,5 @@ def retrieve(asker: Asker, query: RetrieveParameters) -> Response:
     """Give the value of a key."""
     entry, value = current_door().read(asker, query.key)
     conditions_of_request().check_read(etag_of(entry))
-    said = json_values.parse(value) if entry.kind == "json" else value
+    said = json_values.Verbatim(value) if entry.kind == "json" else value
     return respond(Retrieved(value=said), ETag=etag_of(entry))

@@ -46,7 +46,11 @@ class Conditions:
         `etag` is that of what is there, None for nothing.
         """
         if self.if_match is not None and not self._matches(etag):
-            raise PreconditionFailed("It was changed or deleted in the meantime.")
+            raise PreconditionFailed(
+                "It is not there, or not any more."
+                if etag is None
+                else "It was changed in the meantime."
+            )
         if self.if_none_match is not None and self._is_known(etag):
             raise PreconditionFailed(
                 "There is one already that If-None-Match rules out."

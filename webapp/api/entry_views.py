@@ -120,7 +120,7 @@ def increment_entry(asker: Asker, key: str, body: Increment) -> Response:
     written = door.increment(asker, key, body.by, conditions)
     if written.value is None:
         return _written(key, written)
-    answer = Incremented(value=json_values.parse(written.value))
+    answer = Incremented(value=json_values.Verbatim(written.value))
     return respond(answer, written.status, ETag=etag_of(written.entry))
 
 

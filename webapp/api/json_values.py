@@ -22,6 +22,21 @@ DIGITS = 400
 LARGEST = Decimal(sys.float_info.max)
 
 
+class RepeatedName(ValueError):
+    """An object has a name twice, of which Python would drop one (RFC 8259, 4)."""
+
+    def __init__(self, name: str) -> None:
+        written = json.dumps(name, ensure_ascii=False)
+        super().__init__(f"The name {written} stands twice")
+
+
+@dataclass(frozen=True)
+class Verbatim:
+    """JSON that is to be answered as it stands."""
+
+    text: str
+
+
 @dataclass(frozen=True)
 class Number:
     """A number as it stands in JSON."""
@@ -44,25 +59,42 @@ class Number:
 
 
 def read(body: bytes) -> Any:
-    """Return what the body says; raises Invalid where it is not UTF-8 or not JSON."""
+    """Return what the body says.
+
+    Raises Invalid where it is not UTF-8, not JSON, or has a name twice in an object.
+    """
     try:
         text = body.decode()
     except UnicodeDecodeError:
         raise Invalid(body="The body is not in UTF-8.") from None
     if reason := explain_json(text):
         raise Invalid(body=reason)
-    return parse(text)
+    try:
+        return parse(text)
+    except RepeatedName as error:
+        raise Invalid(body=f"{error} in one object.") from None
 
 
 def parse(text: str) -> Any:
-    """Return what the text says, which is JSON."""
-    return json.loads(text, parse_float=Number, parse_int=Number)
+    """Return what the text says, which is JSON; raises RepeatedName."""
+    return json.loads(
+        text, parse_float=Number, parse_int=Number, object_pairs_hook=_once_each
+    )
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in named:
+            raise RepeatedName(name)
+        named[name] = value
+    return named
 
 
 def write(value: Any) -> str:
     """Write it as JSON, numbers as they were typed."""
     match value:
-        case Number(text):
+        case Number(text) | Verbatim(text):
             return text
         case dict():
             pairs = (f"{write(name)}: {write(each)}" for name, each in value.items())
@@ -92,7 +124,10 @@ def merge(target: Any, patch: Any) -> Any:
 
 def add(text: str, by: Decimal) -> str:
     """Add to the number that a JSON text is, without rounding; raises NotNumber."""
-    number = parse(text)
+    try:
+        number = parse(text)
+    except RepeatedName:
+        number = None
     if not isinstance(number, Number):
         raise NotNumber("Only a JSON number can be incremented.")
     try:

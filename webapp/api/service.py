@@ -86,7 +86,7 @@ class Door:
             value = self._reveal(asker, entry)
             if entry.kind != "json":
                 raise NotJson("Only a JSON value can be patched; this one is text.")
-            merged = json_values.merge(json_values.parse(value), patch)
+            merged = json_values.merge(_parse_target(value), patch)
             return self._replace(asker, entry, json_values.write(merged))
 
     def increment(
@@ -208,7 +208,14 @@ def new_value(kind: str, value: str, given: dict[str, Any]) -> NewValue:
     return check(NewValue, {"kind": kind, "value": value, **given})
 
 
+def _parse_target(value: str) -> Any:
+    try:
+        return json_values.parse(value)
+    except json_values.RepeatedName as error:
+        raise NotJson(f"{error} in one object there; put the value whole.") from None
+
+
 def _result(key: str, written: Written) -> StepResult:
-    value = None if written.value is None else json_values.parse(written.value)
+    value = None if written.value is None else json_values.Verbatim(written.value)
     etag = etag_of(written.entry) if written.entry else None
     return StepResult(key=key, status=written.status, etag=etag, value=value)

@@ -170,6 +170,11 @@ def check_form_token() -> None:
     given = request.headers.get("X-Form-Token") or request.form.get("form_token", "")
     token = form_token()
     if not token or not hmac.compare_digest(given.encode(), token.encode()):
+        if is_for_programs():
+            raise Forbidden(
+                "With the session of a browser, send the form_token of one of its "
+                "pages as X-Form-Token."
+            )
         raise Forbidden(
             "This form belongs to an earlier log-in. Go back, copy what you typed, "
             "reload the page and send it again."
