@@ -118,6 +118,12 @@ def run() -> Answer:
     if waiting is None:
         flash("There is nothing left to import.")
         return go_to("entries.index")
+    try:
+        _imports().look_again(current_user_id())
+    except Invalid as error:
+        mistakes = error.mistakes if isinstance(error, WrongLines) else ()
+        shown = {"waiting": waiting, "most": MOST_SHOWN, "mistakes": mistakes}
+        return refuse(error, "entries/import.html", **shown)
     page = render_template("entries/import_run.html", place=PLACE)
     steps = _steps(page, current_user_id(), this_writer())
     # nginx would keep the page until all of it is there.

@@ -5,9 +5,10 @@ file waits in the database, in parts; each step does one of them, and notes how 
 is in the same transaction. It can be cut off at any moment and goes on from there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
@@ -16,24 +17,17 @@ from sqlalchemy.orm import Session
 from webapp import clock
 from webapp.database import AnyRow, Database
 from webapp.encryption import Encryption, Place
-from webapp.entries.checking import FileCheck, Line, Mistake, WrongLines
-from webapp.entries.foretelling import (
-    WRITTEN,
-    Coming,
-    Existing,
-    Forecast,
-    Mode,
-    foretell,
-)
+from webapp.entries.checking import FileCheck, Line
+from webapp.entries.foretelling import WRITTEN, Coming, Forecast, Mode
+from webapp.entries.import_check import ImportCheck
 from webapp.entries.import_parts import (
     PARTS,
-    Room,
     in_batches,
     in_parts,
     read_part,
     write_part,
 )
-from webapp.entries.inputs import NewEntry, NewValue
+from webapp.entries.inputs import NewEntry
 from webapp.entries.models import EntryImport, EntryImportPart, Usage
 from webapp.entries.service import Entries
 from webapp.entries.writing import USER, Writing
@@ -41,9 +35,6 @@ from webapp.errors import Invalid, NotFound, Taken
 from webapp.pace import let_others_go
 
 LIFETIME = timedelta(days=1)
-NO_SECRETS = (
-    "This site cannot keep secret entries. Write false to keep the value as any other."
-)
 UNREADABLE = (
     "What was uploaded cannot be read any more: the keys of this site have changed. "
     "Upload the file again."
@@ -104,12 +95,12 @@ class Imports:
         encryption: Encryption,
     ) -> None:
         self._database = database
-        self._entries = entries
         self._writing = writing
         self._encryption = encryption
+        self._check = ImportCheck(entries, writing)
         quota = writing.quota
-        self._check = FileCheck(
-            self._check_value, largest=quota.value_size, most=quota.entries
+        self._files = FileCheck(
+            self._check.check_value, largest=quota.value_size, most=quota.entries
         )
 
     def upload(self, user_id: int, data: bytes, mode: Mode) -> None:
@@ -117,9 +108,9 @@ class Imports:
 
         Raises WrongLines with all that is wrong; then nothing has changed.
         """
-        lines = self._check.read(data)
+        lines = self._files.read(data)
         parts = list(in_parts(lines))
-        forecast = self._foretell(user_id, parts, mode)
+        forecast = self._check.foretell(user_id, parts, mode)
         self.drop(user_id)
         try:
             self._keep(user_id, parts, mode, forecast)
@@ -137,6 +128,18 @@ class Imports:
         forecast = None if text is None else Forecast.model_validate_json(text)
         return Waiting(row.mode, row.created_at, _progress(row), forecast)
 
+    def look_again(self, user_id: int) -> None:
+        """Check a file of which nothing is done against what is there by now.
+
+        Raises WrongLines where the room was taken or an end has passed meanwhile, and
+        Invalid for what cannot be read any more. Nothing changes.
+        """
+        given = {"user_id": user_id, "since": clock.now() - LIFETIME}
+        with self._database.read() as db:
+            row = db.execute(SHOWN, given).first()
+        if row is not None and not row.done:
+            self._check.foretell(user_id, self._lines(row), row.mode)
+
     def step(self, user_id: int, *, by: str) -> Progress:
         """Do the next few lines in one transaction; the last step ends the import.
 
@@ -150,8 +153,8 @@ class Imports:
                 raise NotFound("There is nothing left to import.")
             given = {"import_id": found.id, "limit": 1}
             for part in db.scalars(NEXT_PARTS, given).all():
-                lines = self._read_part(found, part)
-                for coming in self._comings(user_id, lines, found.mode):
+                lines = self._read_part(found, part.content)
+                for coming in self._check.comings(user_id, lines, found.mode):
                     self._do(db, usage, coming, by)
                     found.added += coming.outcome == "new"
                     found.changed += coming.outcome == "changed"
@@ -176,39 +179,6 @@ class Imports:
             until = clock.now() - LIFETIME
             import_id = db.execute(OVER.limit(1), {"until": until}).scalar()
         return self._clear_away(import_id) if import_id else 0
-
-    def _check_value(self, new: NewValue) -> None:
-        if new.secret and not self._entries.can_be_secret:
-            raise Invalid(secret=NO_SECRETS)
-        self._writing.check(new)
-
-    def _foretell(
-        self, user_id: int, parts: Iterable[Sequence[Line]], mode: Mode
-    ) -> Forecast:
-        """Count what would become of the lines; raises WrongLines at the quota."""
-        forecast, room = Forecast(), Room(self._entries, user_id)
-        for part in parts:
-            comings = self._comings(user_id, [line.new for line in part], mode)
-            for line, coming in zip(part, comings, strict=True):
-                try:
-                    # Again, for an entry that is secret stays so.
-                    self._check_value(coming.new)
-                    room.take(coming)
-                except Invalid as error:
-                    mistake = Mistake(line.place, str(error), line.new.key)
-                    raise WrongLines(mistake) from error
-                forecast.add(coming)
-            let_others_go()
-        return forecast
-
-    def _comings(
-        self, user_id: int, lines: Sequence[NewEntry], mode: str
-    ) -> list[Coming]:
-        rows = self._entries.get_all(user_id, [new.key for new in lines])
-        there = {
-            key: Existing(row, self._entries.reveal(row)) for key, row in rows.items()
-        }
-        return [foretell(new, there.get(new.key), mode) for new in lines]
 
     def _keep(
         self, user_id: int, parts: list[list[Line]], mode: Mode, forecast: Forecast
@@ -270,8 +240,23 @@ class Imports:
             gone = delete(EntryImport).where(EntryImport.id == import_id)
             return db.connection().execute(gone).rowcount
 
-    def _read_part(self, found: EntryImport, part: EntryImportPart) -> list[NewEntry]:
-        text = self._open(part.content, found)
+    def _lines(self, row: AnyRow) -> Iterator[list[Line]]:
+        """Read all of a file that waits, with its entries numbered from 1."""
+        number, after = count(1), 0
+        given = {"import_id": row.id, "limit": PARTS}
+        while True:
+            following = NEXT_PARTS.where(EntryImportPart.id > after)
+            with self._database.read() as db:
+                parts = db.execute(following, given).all()
+            for part in parts:
+                news = self._read_part(row, part.content)
+                yield [Line(f"Entry {next(number)}", new) for new in news]
+            if not parts:
+                return
+            after = parts[-1].id
+
+    def _read_part(self, found: AnyRow | EntryImport, part: str) -> list[NewEntry]:
+        text = self._open(part, found)
         if text is None:
             raise Invalid(file=UNREADABLE)
         return read_part(text)
