@@ -1,8 +1,10 @@
-"""The pages for requests that never reach the application: no HTTP, or too long.
+"""The answers to requests that never reach the application: no HTTP, or too long.
 
-gunicorn's own are bare, and repeat what was sent.
+gunicorn's own are bare pages, and repeat what was sent.
 """
 
+import json
+import re
 from string import Template
 from typing import Any
 
@@ -24,6 +26,18 @@ PAGES = {
         "It is not your doing and has been noted. What was saved before is safe.",
     ),
 }
+# What programs are told instead, by the names and titles of webapp/programs.py.
+PROBLEMS = {
+    400: ("invalid", "What was sent is not valid"),
+    414: ("address-too-long", "The address is too long"),
+    431: ("headers-too-large", "The headers are too large"),
+    500: ("failed", "Something went wrong here"),
+}
+PROBLEM_TYPE = "application/problem+json"
+# A request line, or as much of it as there is, for one of the addresses of programs.
+FOR_PROGRAMS = re.compile(rb"[A-Z]+ ((?:/api/v1|/store|/retrieve)(?![^/? ])[!-~]*)")
+# As much of a request as is remembered for that, in bytes.
+REMEMBERED = 300
 PAGE = Template("""<!doctype html>
 <html lang="en">
 <head>
@@ -45,18 +59,42 @@ PAGE = Template("""<!doctype html>
 
 
 def write_refusal(client: Any, status: int, reason: str, _message: str) -> None:
-    """Send a page in place of gunicorn's `write_error`, the last of its connection."""
+    """Send a page or a problem instead of gunicorn's `write_error`, and nothing after.
+
+    `client` remembers the first bytes of the request as `beginning`.
+    """
     if status == NOT_IMPLEMENTED:
         # A transfer coding that nobody knows is the client's doing, and no alarm.
         status = BAD_REQUEST
-    title, advice = PAGES.get(status) or PAGES[400 if status < 500 else 500]
-    body = PAGE.substitute(title=title, advice=advice).encode()
+    asked = FOR_PROGRAMS.match(getattr(client, "beginning", b""))
+    kind = status if status in PAGES else 400 if status < 500 else 500
+    if asked:
+        path = asked[1].partition(b"?")[0].decode("ascii")
+        content_type, text = PROBLEM_TYPE, _problem(kind, status, path)
+    else:
+        title, advice = PAGES[kind]
+        content_type = "text/html; charset=utf-8"
+        text = PAGE.substitute(title=title, advice=advice)
+    body = text.encode()
     headers = HEADERS | {
         "Cache-Control": "no-store",
         "Connection": "close",
-        "Content-Type": "text/html; charset=utf-8",
+        "Content-Type": content_type,
         "Content-Length": str(len(body)),
     }
     lines = [f"HTTP/1.1 {status} {reason}", *map(": ".join, headers.items())]
     head = "".join(f"{line}\r\n" for line in lines)
     write_nonblock(client, f"{head}\r\n".encode() + body)
+
+
+def _problem(kind: int, status: int, path: str) -> str:
+    name, title = PROBLEMS[kind]
+    return json.dumps(
+        {
+            "type": f"/api#problem-{name}",
+            "title": title,
+            "status": status,
+            "detail": f"{title}.",
+            "instance": path,
+        }
+    )

@@ -24,7 +24,7 @@ from gunicorn import util
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
-from config.refusals import write_refusal
+from config.refusals import REMEMBERED, write_refusal
 from config.settings import load_settings
 from config.turns import Turns, source_of
 
@@ -97,6 +97,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         """Wait for the next request of a connection, `keepalive` seconds at most."""
         client = self._clients[gevent.getcurrent()]
         client.is_between_requests = True
+        client.beginning = b""
         try:
             with gevent.Timeout(self.cfg.keepalive, False):
                 yield
@@ -204,6 +205,8 @@ class PatientSocket:
         # Whether it has sent no request yet.
         self.is_new = True
         self.is_between_requests = False
+        # Of the request in hand; enough to tell whether a program sent it.
+        self.beginning = b""
         self.receive_until = float("inf")
         client.settimeout(SEND_WITHIN)
 
@@ -222,6 +225,8 @@ class PatientSocket:
             raise self.give_up() from error
         finally:
             self._client.settimeout(SEND_WITHIN)
+        if len(self.beginning) < REMEMBERED:
+            self.beginning += received[:REMEMBERED]
         if left < float("inf"):
             # Where more is there already, receiving it lets nobody else run.
             gevent.sleep(NEXT_ROUND)

@@ -51,6 +51,9 @@ PROBLEMS = {
         HTTPStatus.PRECONDITION_FAILED, "It is not as the request expects"
     ),
     "too-large": Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "That is too large"),
+    "address-too-long": Kind(
+        HTTPStatus.REQUEST_URI_TOO_LONG, "The address is too long"
+    ),
     "unsupported-type": Kind(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "That content type is not taken here"
     ),
@@ -59,6 +62,9 @@ PROBLEMS = {
     ),
     "precondition-required": Kind(
         HTTPStatus.PRECONDITION_REQUIRED, "The request must say what it expects"
+    ),
+    "headers-too-large": Kind(
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too large"
     ),
     "too-many-requests": Kind(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),
     "failed": Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here"),

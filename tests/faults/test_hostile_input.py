@@ -6,7 +6,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from config.headers import HEADERS as SAFE
 from tests.faults.conftest import SiteOf
 from tests.faults.people import INSIDE, Tab
 from tests.faults.site import Site
@@ -98,17 +97,6 @@ CHUNKS = {
     "a trailer without end": b"5\r\nname=\r\n0\r\nX: 1\n\r\n\r\n",
     "a size of 70 kB": b"0" * 70_000 + b"5\r\nname=\r\n0\r\n\r\n",
 }
-# What gunicorn refuses before the application is asked.
-UNREACHED = {
-    400: [
-        compose(b"<b>x", b"/"),
-        compose(b"GET", b"/", b"no<b>colon\r\n"),
-        compose(b"POST", b"/login", b"Transfer-Encoding: x<b>chunked\r\n"),
-    ],
-    414: [compose(b"GET", b"/" + b"<b>" * 3_000)],
-    431: [compose(b"GET", b"/", b"X: " + b"<b>" * 3_000 + b"\r\n")],
-}
-REFUSALS = [(status, each) for status in UNREACHED for each in UNREACHED[status]]
 
 
 @pytest.fixture(scope="module")
@@ -202,22 +190,6 @@ def test_chunks_without_an_end_are_too_large(site: Site, alice: Tab) -> None:
         request = compose(b"POST", path, _cookie(alice) + CHUNKED) + chunks
         assert exchange(site.first, request).status == 413
     _is_unharmed(site, alice)
-
-
-@pytest.mark.parametrize(("status", "request_"), REFUSALS)
-def test_what_never_reaches_the_application_is_answered_by_a_page_as_well(
-    site: Site, status: int, request_: bytes
-) -> None:
-    reply = exchange(site.first, request_)
-    assert reply.status == status
-    _check(reply)
-    head, _, page = reply.content.partition(b"\r\n\r\n")
-    lines = head.decode().split("\r\n")[1:]
-    expected = {**SAFE, "Cache-Control": "no-store", "Connection": "close"}
-    assert expected.items() <= dict(line.split(": ", 1) for line in lines).items()
-    assert b"<b>" not in page
-    assert b"&lt;" not in page
-    assert b"<h1>" in page
 
 
 @pytest.mark.parametrize("size", [3_000_000, 30_000_000])

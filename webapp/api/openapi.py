@@ -71,9 +71,7 @@ LINKS = {
 }
 # What may go wrong wherever somebody asks, and beyond that where a key is named, a body
 # is sent, something is written, and a condition is set.
-ALWAYS = (400, 401, 403, 406, 414, 429, 500, 503)
-# The server's own answer, before anything knows whom it is for.
-TOO_LONG = {"description": "The address is longer than 8,190 bytes"}
+ALWAYS = (400, 401, 403, 406, 414, 429, 431, 500, 503)
 WITH_KEY, WITH_BODY = (404,), (413, 415)
 UNSAFE, CONDITIONAL = (409, 422, 507), (412,)
 SECURITY: list[dict[str, list[str]]] = [{"token": []}, {"session": []}]
@@ -238,9 +236,6 @@ def _responses(operation: Operation) -> Iterator[tuple[str, Document]]:
     if not operation.is_unsafe:
         yield "304", {"description": "The client has it already."}
     for status in sorted(_failures(operation)):
-        if status == HTTPStatus.REQUEST_URI_TOO_LONG:
-            yield str(status), TOO_LONG
-            continue
         names = [name for name, kind in PROBLEMS.items() if kind.status == status]
         problem = {"$ref": f"#/components/schemas/{_name(Problem)}"}
         yield (
