@@ -84,6 +84,16 @@ function addCopyButtons(within = document) {
   }
 }
 
+// --- A file that is too large is told before minutes are spent on sending it ---
+
+for (const field of all("input[data-most]")) {
+  field.addEventListener("change", () => {
+    const isLarge = field.files[0]?.size > field.dataset.most;
+    field.setCustomValidity(isLarge ? "This file is too large to be imported. Divide it, or take a smaller one." : "");
+    field.reportValidity();
+  });
+}
+
 // --- Shortcuts: one key each, so they can be switched off (WCAG 2.1.4) ---
 
 // A cookie, since logging out clears localStorage, and with it what somebody needs.
