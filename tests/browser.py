@@ -35,7 +35,7 @@ class Browser:
         form = self._form(action, fields)
         data = dict(form.form_values()) | fields
         self.page = self.client.post(
-            form.action or self.path,
+            action or form.action or self.path,
             data=data,
             headers={"Sec-Fetch-Site": "same-origin"},
             follow_redirects=True,
@@ -65,16 +65,24 @@ class Browser:
         return self.submit("/entries/new", key=key, value=value, kind=kind)
 
     def address(self, key: str) -> str:
-        """Where the link with the key as its text leads, searched for by the key."""
-        self.open(f"/entries?q={quote(key)}")
-        return self.links()[key]
+        """Where the entry is, searched for by the key."""
+        address = self.open(f"/entries?q={quote(key)}").link_to(key)
+        return self.open(address).path if address.startswith("/entry/") else address
+
+    def link_to(self, key: str) -> str:
+        """Where the link to an entry leads; of a long key lists have the beginning."""
+        links = self.links()
+        cut = [text for text in links if text[-1:] == "…" and key.startswith(text[:-1])]
+        return links[key] if key in links else links[cut[0]]
 
     def links(self) -> dict[str, str]:
         return {link.text_content(): link.get("href") for link in self.tree.iter("a")}
 
     def value(self, key: str) -> str:
-        """The value as the page of the entry shows it."""
-        return str(self.open(self.address(key)).tree.xpath("//pre")[0].text or "")
+        """The value as the page of the entry shows it, all of it."""
+        if whole := self.open(self.address(key)).links().get("Show all of it"):
+            self.open(whole)
+        return str(self.tree.xpath("//pre")[0].text or "")
 
     @property
     def tree(self) -> Any:
@@ -115,5 +123,6 @@ class Browser:
 
 def _fits(form: Any, action: str, fields: dict[str, str]) -> bool:
     if action:
-        return bool(form.action == action)
+        buttons = form.xpath(".//button[@formaction=$action]", action=action)
+        return bool(form.action == action or buttons)
     return set(fields) <= set(form.fields.keys())

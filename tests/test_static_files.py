@@ -16,9 +16,6 @@ from webapp.compression import accepts_gzip
 
 FOR_EVER = "public, max-age=31536000, immutable"
 GZIP = {"Accept-Encoding": "br, gzip"}
-FIRST_LOAD = 30_000
-# What a browser adds for each file: the headers, about.
-HEADERS = 600
 
 
 def _linked(browser: Browser) -> list[str]:
@@ -149,18 +146,3 @@ def test_what_is_the_same_for_every_visitor_is_sent_once(
         of_alice = _get(alice.client, path, **known)
         assert of_alice.status_code == 200
         assert of_alice.headers["Cache-Control"] == "no-store"
-
-
-def test_first_load_of_a_page_is_light(client: FlaskClient, alice: Browser) -> None:
-    for at in range(21):
-        alice.keep(f"An entry of usual length, number {at}", "of some words " * 20)
-    pages = {"/": client, "/login": client, "/api": client} | dict.fromkeys(
-        ["/entries", "/entries/new", "/sessions", "/account", "/entries/bin"],
-        alice.client,
-    )
-    for path, who in pages.items():
-        page = Browser(who).open(path)
-        sent = len(_get(who, path, **GZIP).data) + HEADERS
-        for link in _linked(page):
-            sent += len(_get(who, link, **GZIP).data) + HEADERS
-        assert sent < FIRST_LOAD, path

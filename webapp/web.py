@@ -33,6 +33,7 @@ from webapp.error_pages import init_error_pages, retry_after
 from webapp.errors import Forbidden, HoldfastError, Invalid
 from webapp.programs import bearer_token, own_path
 from webapp.static_files import YEAR, init_static_files
+from webapp.weight import as_value, cut
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 BODY_MARGIN = 16_384
@@ -59,6 +60,8 @@ MISTAKES = {
     "tuple_": "This should be a list.",
 }
 MOST_ADDRESSES = 500
+# Characters beyond ASCII, as an address has them.
+ENCODED = re.compile(r"(?:%[89A-F][0-9A-F])+")
 # A path, and a query if there is one; no host, and nothing a browser would read as one.
 PATH = re.compile(r"/(?![/\\])[^\x00-\x20\x7f\\]*")
 Answer = str | tuple[str, int] | WerkzeugResponse
@@ -84,6 +87,8 @@ def init_web(app: Flask, largest_value: int, largest_file: int) -> None:
     init_static_files(app)
     app.jinja_env.globals["url_for"] = _address_for(app)
     app.add_template_filter(moment)
+    app.add_template_filter(as_value)
+    app.add_template_filter(cut)
     init_error_pages(app)
 
 
@@ -271,6 +276,11 @@ def own_address() -> str:
     return f"{path}?{query}" if query else path
 
 
+def as_iri(address: str) -> str:
+    """Write what is beyond ASCII as it is: a third of the bytes."""
+    return ENCODED.sub(lambda found: unquote(found[0]), address)
+
+
 def _address_for(app: Flask) -> Callable[..., str]:
     """Make the url_for of the templates: it builds an address without values once.
 
@@ -280,7 +290,7 @@ def _address_for(app: Flask) -> Callable[..., str]:
 
     def address_for(endpoint: str, **values: Any) -> str:
         if values and values.keys() != {"filename"}:
-            return app.url_for(endpoint, **values)
+            return as_iri(app.url_for(endpoint, **values))
         place = (request.script_root, endpoint, values.get("filename"))
         address = known.get(place)
         if address is None:

@@ -58,6 +58,7 @@ def test_wrong_passwords_push_nothing_out_of_the_history(
 ) -> None:
     time.shift(60)
     guess(app, time, 2 * MOST_LISTED + 1)
+    time.shift(timedelta(days=1))
     alice.log_in()
     found = pages(alice, "/account/history", "//ol[@class='lines']/li")
     assert [len(page) for page in found] == [MOST_LISTED, MOST_LISTED, 4]

@@ -214,6 +214,20 @@ def test_a_person_has_so_many_at_most(alice: Browser) -> None:
     assert answer.status_code == 409
 
 
+def test_the_page_lists_some_tokens_and_leads_to_the_others(alice: Browser) -> None:
+    names = [f"program {number:02}" for number in range(23)]
+    for name in names:
+        new_token(alice, name=name)
+    revoke(alice, names[-1])
+    listed, path = [], PAGE
+    while path:
+        tree = alice.open(path).tree
+        listed.append(tree.xpath("//ul[@class='lines']/li//strong/text()"))
+        path = next(iter(tree.xpath("//a[@rel='next']/@href")), "")
+    assert [len(page) for page in listed] == [10, 10, 3]
+    assert [name for page in listed for name in page] == [*names[-2::-1], names[-1]]
+
+
 def test_when_and_from_where_it_was_used_is_shown(alice: Browser, time: Any) -> None:
     program = program_of(alice)
     assert "Not used yet" in alice.open(PAGE).text

@@ -53,7 +53,7 @@ def test_an_odd_key_is_shown_edited_and_deleted_through_its_links(
 ) -> None:
     alice.keep(key, "first")
     assert _title(alice) == key, "saving leads to the page of the entry"
-    alice.open(alice.open("/entries").links()[key])
+    alice.open(alice.open("/entries").link_to(key))
     assert _title(alice) == key
     assert alice.tree.xpath("string(//pre)") == "first"
 

@@ -335,7 +335,7 @@ def test_the_bin_page_restores_and_forgets(alice: Browser, bob: Browser) -> None
     alice.open("/entries/bin")
     assert "two Werkzeug" not in alice.text
     restore, forget = (
-        alice.tree.xpath(f"//form[contains(@action, '{verb}')]/@action")
+        alice.tree.xpath(f"//button[contains(@formaction, '{verb}')]/@formaction")
         for verb in ("restore", "forget")
     )
     assert len(restore) == len(forget) == 2
@@ -346,7 +346,7 @@ def test_the_bin_page_restores_and_forgets(alice: Browser, bob: Browser) -> None
         assert answer.status_code == 404
     alice.send(forget[0])
     assert "gone for good" in alice.text
-    alice.send(alice.tree.xpath("//form[contains(@action, 'restore')]/@action")[0])
+    alice.send(alice.tree.xpath("//@formaction[contains(., 'restore')]")[0])
     assert alice.value("one") == "value of one"
     assert alice.open("/entries/two/history").status == 404
 

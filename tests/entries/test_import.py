@@ -191,7 +191,9 @@ def test_bytes_that_are_no_text_are_told_by_their_line(alice: Browser) -> None:
     assert told == ["Line 2 There is a NUL character in it."]
 
 
-def test_all_mistakes_are_told_but_no_more_than_100(alice: Browser) -> None:
+def test_all_mistakes_are_told_but_no_more_than_a_page_has_room_for(
+    alice: Browser,
+) -> None:
     told = mistakes(send(alice, "key,value\n,a\nb,1\n" + ",c\n" * 200))
     assert told[:2] == ["Line 2 Give it a key.", "Line 4 Give it a key."]
     assert len(told) == MOST_MISTAKES

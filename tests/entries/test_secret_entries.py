@@ -46,7 +46,7 @@ def confirm(browser: Browser) -> Browser:
     return browser.send(confirm_password=PASSWORD)
 
 
-def shown(browser: Browser, page: str = "/entries/bank") -> str | None:
+def shown(browser: Browser, page: str = "/entries/bank?all=1") -> str | None:
     """Return the value that the page shows, if it shows one."""
     found = browser.open(page).tree.xpath("//pre/text()")
     return str(found[0]) if found else None

@@ -1,6 +1,9 @@
 """The pages of a person's API tokens: which there are, a new one, the end of one."""
 
+from typing import Annotated
+
 from flask import Blueprint, Flask, current_app, flash, render_template, request
+from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response
 
 from webapp.accounts.inputs import NewToken
@@ -12,7 +15,15 @@ from webapp.web import Answer, go_to, parse, refuse
 blueprint = Blueprint("tokens", __name__, url_prefix="/account/tokens")
 
 LIST = "accounts/tokens.html"
+# Tokens on one page.
+LISTED = 10
 UNTOUCHED = {"access": "read", "expires": "90"}
+
+
+class TokenQuery(BaseModel):
+    """The part of the list that begins after so many."""
+
+    skip: Annotated[int, Field(ge=0, lt=1000)] = 0
 
 
 def init_tokens(app: Flask, tokens: Tokens) -> None:
@@ -23,7 +34,8 @@ def init_tokens(app: Flask, tokens: Tokens) -> None:
 @blueprint.get("")
 @sensitive
 def index() -> str:
-    return render_template(LIST, form=UNTOUCHED, errors={}, **_listed())
+    query = parse(TokenQuery, request.args)
+    return render_template(LIST, form=UNTOUCHED, errors={}, **_listed(query))
 
 
 @blueprint.post("")
@@ -37,7 +49,9 @@ def make() -> Answer:
         # What is wrong with a date as a whole is shown beside the date.
         errors = {("on" if name == "value" else name): text
                   for name, text in error.fields.items()}  # fmt: skip
-        return refuse(error, LIST, form=request.form, errors=errors, **_listed())
+        return refuse(
+            error, LIST, form=request.form, errors=errors, **_listed(TokenQuery())
+        )
     return render_template("accounts/token_made.html", token=token, new=new)
 
 
@@ -49,12 +63,15 @@ def revoke(token_id: int) -> Response:
     return go_to("tokens.index")
 
 
-def _listed() -> dict[str, object]:
+def _listed(query: TokenQuery) -> dict[str, object]:
     alive, over = current_tokens().of_user(current_user_id())
+    end = query.skip + LISTED
     return {
-        "alive": alive,
-        "over": over,
+        "query": query,
+        "alive": alive[query.skip : end],
+        "over": over[max(query.skip - len(alive), 0) : max(end - len(alive), 0)],
         "over_at": over_at,
+        "more": end if end < len(alive) + len(over) else None,
         "is_full": len(alive) >= MOST,
     }
 

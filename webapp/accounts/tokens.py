@@ -18,11 +18,11 @@ from webapp.accounts.models import Token, User
 from webapp.database import AnyRow, Database, briefly
 from webapp.errors import InvalidToken, NotFound, QuotaReached, Taken
 from webapp.sessions.copies import Copy
-from webapp.sessions.records import HISTORY, MOST_LISTED, SEEN_INTERVAL, hash_id
+from webapp.sessions.records import HISTORY, SEEN_INTERVAL, hash_id
 from webapp.sessions.service import Origin, Sessions
 
 TOKEN = re.compile(r"hf_[A-Za-z0-9_-]{43}")
-MOST = 50
+MOST, MOST_OVER = 50, 100
 REVOKED = "revoked"
 NOT_VALID = "This token is unknown, revoked or expired. Make another on the token page."
 
@@ -121,7 +121,7 @@ class Tokens:
         """Return the person's tokens, newest first: those that work, and those over."""
         rows = self._rows(user_id)
         over = [row for row in rows if is_over(row)]
-        return [row for row in rows if not is_over(row)], over[:MOST_LISTED]
+        return [row for row in rows if not is_over(row)], over[:MOST_OVER]
 
     def export(self, user_id: int) -> Iterator[dict[str, Any]]:
         """Give the person's tokens one by one, as JSON can say them."""

@@ -12,7 +12,7 @@ from webapp.errors import Invalid
 from webapp.pace import Pace
 from webapp.web import check
 
-MOST_MISTAKES = 100
+MOST_MISTAKES = 30
 SPACE = re.compile(r"[ \t\r\n]*+")
 BOM = "\ufeff"
 NAMES = {"expires_at": "end", "value": "", "key": ""}

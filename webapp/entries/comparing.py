@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import unified_diff
 from itertools import takewhile
+
+from webapp.weight import count_fitting, weigh_value
 
 # Finding what was moved takes the square of the lines; beyond this it is not looked
 # for, and all of one follows all of the other.
 MOST_LINES = 500
 CONTEXT = 3
+# Bytes of HTML that a line takes beside its text.
+LINE = 25
 SIGNS = {"-": "removed", "+": "added", " ": "same"}
 
 
@@ -36,6 +40,22 @@ def compare(old: str, new: str, *, is_json: bool = False) -> list[Line]:
     if before == after:
         return []
     return list(_lines(before, after))
+
+
+def beginning_of(lines: list[Line], room: int) -> tuple[list[Line], bool]:
+    """Return as many of the lines as have room in a page, and whether some are left.
+
+    The room is in bytes (see `weight`). No line takes more than half of what is left,
+    so that of two long ones both are seen.
+    """
+    shown: list[Line] = []
+    for line in lines:
+        fitting = count_fitting(line.text, room // 2, weigh_value)
+        shown.append(replace(line, text=line.text[:fitting]))
+        room -= LINE + weigh_value(line.text[:fitting])
+        if room < LINE:
+            break
+    return shown, shown != lines
 
 
 def _spread(text: str) -> str:

@@ -20,7 +20,9 @@ from webapp.errors import Invalid, NotFound, Taken
 PAGE = 20
 
 ROW = select(*PastValue.__table__.c).where(PastValue.user_id == USER)
-OF_KEY = ROW.where(PastValue.key == KEY).order_by(PastValue.id.desc())
+OF_KEY = ROW.where(PastValue.key == KEY, PastValue.id < bindparam("before")).order_by(
+    PastValue.id.desc()
+)
 ONE = ROW.where(PastValue.id == bindparam("number"))
 ONE_TO_WRITE = select(PastValue).where(
     PastValue.user_id == USER, PastValue.id == bindparam("number")
@@ -78,10 +80,13 @@ class EarlierValues:
         self._secret_values = secret_values
         self.lifetime = lifetime
 
-    def history(self, user_id: int, key: str) -> Sequence[AnyRow]:
-        """Return the earlier values of a key, newest first."""
+    def history(
+        self, user_id: int, key: str, before: int | None = None
+    ) -> Sequence[AnyRow]:
+        """Return the earlier values of a key, newest first; those before a number."""
+        given = {"user_id": user_id, "key": key, "before": before or NEWEST}
         with self._database.read() as db:
-            return db.execute(OF_KEY, {"user_id": user_id, "key": key}).all()
+            return db.execute(OF_KEY, given).all()
 
     def get(self, user_id: int, number: int) -> AnyRow:
         """Return one earlier value as it is kept; raises NotFound."""

@@ -2,17 +2,35 @@
 
 from typing import Annotated
 
-from flask import Blueprint, Flask, current_app, flash, render_template, request
+from flask import (
+    Blueprint,
+    Flask,
+    current_app,
+    flash,
+    render_template,
+    request,
+    url_for,
+)
 from pydantic import BaseModel, Field
 
 from webapp.database import AnyRow
+from webapp.entries.brief import MOST_OF_ADDRESS
+from webapp.entries.comparing import beginning_of
 from webapp.entries.comparing import compare as compare_values
 from webapp.entries.earlier import EarlierValues
-from webapp.entries.shown import current_entries, look_at, see, this_writer
+from webapp.entries.shown import (
+    asks_for_all,
+    current_entries,
+    look_at,
+    room_beside,
+    see,
+    this_writer,
+)
 from webapp.errors import NotFound
 from webapp.sessions.devices import describe_device
 from webapp.sessions.guard import check_fresh, current_user_id, sensitive_if
-from webapp.web import Answer, go_to, parse
+from webapp.web import Answer, as_iri, go_to, parse
+from webapp.weight import cut, weigh
 
 blueprint = Blueprint("earlier", __name__, url_prefix="/entries")
 
@@ -20,6 +38,9 @@ blueprint = Blueprint("earlier", __name__, url_prefix="/entries")
 UNDO = "undo"
 # How a token writes its name; everything else is a browser.
 TOKEN_MARK = "token:"  # noqa: S105
+
+# Earlier values on one page.
+LISTED = 15
 
 Number = Annotated[int, Field(ge=1, lt=2**63)]
 
@@ -31,8 +52,8 @@ class Pair(BaseModel):
     new: Number | None = None
 
 
-class BinQuery(BaseModel):
-    """The part of the bin that follows this number."""
+class PartQuery(BaseModel):
+    """The part of the bin, or of a history, that follows this number."""
 
     before: Number | None = None
 
@@ -46,21 +67,42 @@ def init_earlier(app: Flask, earlier: EarlierValues) -> None:
 def writer(written_by: str) -> str:
     """Say who wrote, in words."""
     if written_by.startswith(TOKEN_MARK):
-        return f"the token “{written_by.removeprefix(TOKEN_MARK)}”"
-    return describe_device(written_by) if written_by else "an earlier release"
+        return f"the token “{cut(written_by.removeprefix(TOKEN_MARK), 60)}”"
+    return cut(describe_device(written_by), 60) if written_by else "an earlier release"
 
 
 @blueprint.get("/<entry_key:key>/history")
 def history(key: str) -> Answer:
-    user_id = current_user_id()
+    query, user_id = parse(PartQuery, request.args), current_user_id()
     version = current_entries().version(user_id)
-    rows = _earlier().history(user_id, key)
+    rows = _earlier().history(user_id, key, query.before)
     now = _now(user_id, key)
     if not rows and now is None:
         raise NotFound("You have no entry with this key.")
+    more, rows = len(rows) > LISTED, rows[:LISTED]
     return render_template(
-        "entries/history.html", key=key, now=now, rows=rows, version=version
+        "entries/history.html",
+        key=key,
+        now=now,
+        rows=rows,
+        query=query,
+        address_of=_address_of,
+        older=rows[-1].id if more else None,
+        version=version,
     )
+
+
+@blueprint.get("/past/<row_id:number>")
+def by_number(number: int) -> Answer:
+    """Lead to an earlier value from a list in which its key has no room."""
+    past = _earlier().get(current_user_id(), number)
+    return go_to("earlier.version", key=past.key, number=number)
+
+
+@blueprint.get("/past/<row_id:number>/history")
+def history_of(number: int) -> Answer:
+    """Lead to the history that the earlier value is of, as `by_number`."""
+    return go_to("earlier.history", key=_earlier().get(current_user_id(), number).key)
 
 
 @blueprint.get("/<entry_key:key>/history/<row_id:number>")
@@ -85,13 +127,14 @@ def compare(key: str) -> Answer:
     if old.encrypted_by or new.encrypted_by:
         check_fresh()
     texts = [current_entries().reveal(row) for row in (old, new)]
-    lines = None
+    lines, is_part = None, False
     if None not in texts:
         is_json = old.kind == new.kind == "json"
         lines = compare_values(*map(str, texts), is_json=is_json)
-    return render_template(
-        "entries/compare.html", key=key, old=old, new=new, lines=lines
-    )
+        if not asks_for_all():
+            lines, is_part = beginning_of(lines, room_beside(new))
+    page = {"key": key, "old": old, "new": new, "lines": lines, "is_part": is_part}
+    return render_template("entries/compare.html", **page)
 
 
 @blueprint.post("/<entry_key:key>/history/<row_id:number>/restore")
@@ -114,7 +157,7 @@ def restore(key: str, number: int) -> Answer:
 
 @blueprint.get("/bin")
 def bin_() -> Answer:
-    query, user_id = parse(BinQuery, request.args), current_user_id()
+    query, user_id = parse(PartQuery, request.args), current_user_id()
     version = current_entries().version(user_id)
     page = _earlier().bin(user_id, query.before)
     days = round(_earlier().lifetime.total_seconds() / 86400)
@@ -135,6 +178,14 @@ def forget(number: int) -> Answer:
     _earlier().forget(current_user_id(), number)
     flash("It is gone for good, with its history.")
     return go_to("earlier.bin_")
+
+
+def _address_of(past: AnyRow) -> str:
+    """Return where an earlier value is: of a long key, what leads there."""
+    address = as_iri(url_for("earlier.version", key=past.key, number=past.id))
+    if weigh(address) <= MOST_OF_ADDRESS:
+        return address
+    return url_for("earlier.by_number", number=past.id)
 
 
 def _of_key(key: str, number: int) -> AnyRow:

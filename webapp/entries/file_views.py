@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from webapp import clock
-from webapp.entries.checking import WrongLines
+from webapp.entries.checking import MOST_MISTAKES, WrongLines
 from webapp.entries.csv_file import write_csv
 from webapp.entries.foretelling import MOST_SHOWN, Mode
 from webapp.entries.imports import Imports
@@ -87,7 +87,7 @@ def choose() -> str:
     """Ask for a file, or show what would come of the one that waits."""
     waiting = _imports().waiting(current_user_id())
     if waiting is None:
-        return render_template(NEW, errors={}, mistakes=())
+        return render_template(NEW, errors={}, mistakes=(), most=MOST_MISTAKES)
     return render_template("entries/import.html", waiting=waiting, most=MOST_SHOWN)
 
 
@@ -101,7 +101,8 @@ def take() -> Answer:
         _imports().upload(current_user_id(), data, mode)
     except Invalid as error:
         mistakes = error.mistakes if isinstance(error, WrongLines) else ()
-        return refuse(error, NEW, errors=error.fields, mistakes=mistakes)
+        page = {"mistakes": mistakes, "most": MOST_MISTAKES}
+        return refuse(error, NEW, errors=error.fields, **page)
     return go_to("files.choose")
 
 

@@ -15,7 +15,7 @@ Mode = Literal["replace", "leave"]
 Outcome = Literal["new", "changed", "same", "left"]
 # Those that change something.
 WRITTEN = ("new", "changed")
-MOST_SHOWN = 100
+MOST_SHOWN = 20
 # Characters of what is the same before a difference that are shown with it.
 BEFORE = 20
 

@@ -207,3 +207,9 @@ class ListQuery(BaseModel):
     label: Annotated[str, AfterValidator(check_search)] = ""
     before: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     after: Annotated[int, Field(ge=1, lt=2**63)] | None = None
+
+
+class LabelQuery(BaseModel):
+    """The part of the labels that follows this one."""
+
+    after: Annotated[str, AfterValidator(check_search)] = ""

@@ -26,7 +26,8 @@ from webapp.entries.searching import IN_CLEAR, SEARCHES, contains
 from webapp.entries.spans import MINE, NO_END, NOT_OVER, PAGE, Span, one_page
 
 PREVIEW = 120
-LISTED_LABELS = 1000
+# More than fit into a page, so that it is known whether there are more.
+LISTED_LABELS = 100
 
 BEGINNING = case((IN_CLEAR, func.substr(Entry.value, 1, PREVIEW)), else_="")
 LIST = select(
@@ -42,7 +43,7 @@ LIST = select(
 ).where(NOT_OVER)
 LABELS = (
     select(Label.label, func.count())
-    .where(Label.user_id == bindparam("user_id"))
+    .where(Label.user_id == bindparam("user_id"), Label.label > bindparam("after"))
     .group_by(Label.label)
     .order_by(Label.label)
     .limit(LISTED_LABELS)
@@ -68,13 +69,15 @@ class Page:
     older: int | None
 
 
-def read_labels(db: Connection, user_id: int) -> list[tuple[str, int]]:
-    """Return up to LISTED_LABELS labels, and how many entries have each."""
+def read_labels(db: Connection, user_id: int, after: str) -> list[tuple[str, int]]:
+    """Return LISTED_LABELS labels that follow that one, and how many have each.
+
+    There are fewer only at the end; 0 have one whose entries have just ended.
+    """
     given = {"user_id": user_id, "now": clock.now()}
-    labels = db.execute(LABELS, given).all()
+    labels = db.execute(LABELS, given | {"after": after}).all()
     over = {row.label: row[1] for row in db.execute(LABELS_OVER, given)}
-    found = [(label, count - over.get(label, 0)) for label, count in labels]
-    return [(label, count) for label, count in found if count]
+    return [(label, count - over.get(label, 0)) for label, count in labels]
 
 
 def read_page(db: Connection, user_id: int, query: ListQuery) -> Page:

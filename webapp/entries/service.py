@@ -29,6 +29,7 @@ READ = select(
 READ_ALL = select(*Entry.__table__.c).where(
     MINE, Entry.key.in_(bindparam("keys", expanding=True)), NOT_OVER
 )
+KEY = select(Entry.key).where(MINE, Entry.id == bindparam("number"), NOT_OVER)
 TOTALS = select(Usage.entries, Usage.size).where(Usage.user_id == bindparam("user_id"))
 RECENT = select(func.count()).where(MINE, Entry.updated_at >= bindparam("since"))
 EXPORT = (
@@ -139,6 +140,15 @@ class Entries:
             raise NotFound("You have no entry with this key.")
         return entry
 
+    def key_of(self, user_id: int, number: int) -> str:
+        """Return the key of the person's entry with this ID; raises NotFound."""
+        given = {"user_id": user_id, "number": number, "now": clock.now()}
+        with self._database.read() as db:
+            key = db.execute(KEY, given).scalar()
+        if key is None:
+            raise NotFound("This entry is not there any more.")
+        return str(key)
+
     def get_all(self, user_id: int, keys: Sequence[str]) -> dict[str, AnyRow]:
         """Return those that there are under some keys, by their key."""
         given = {"user_id": user_id, "keys": keys, "now": clock.now()}
@@ -171,10 +181,13 @@ class Entries:
         with self._database.read() as db:
             return read_page(db, user_id, query)
 
-    def labels(self, user_id: int) -> list[tuple[str, int]]:
-        """Return the person's labels and how many entries have each, in order."""
+    def labels(self, user_id: int, after: str = "") -> list[tuple[str, int]]:
+        """Return LISTED_LABELS of the person and how many entries have each, in order.
+
+        They follow the label `after`.
+        """
         with self._database.read() as db:
-            return read_labels(db, user_id)
+            return read_labels(db, user_id, after)
 
     def totals(self, user_id: int) -> tuple[int, int]:
         """Return how many entries a person has, and how many bytes they take."""

@@ -10,22 +10,40 @@ from werkzeug.wrappers import Response
 
 from webapp.cache import CachedValues, Slot
 from webapp.database import AnyRow
-from webapp.entries.models import Content
+from webapp.entries.models import Content, labels_of
 from webapp.entries.service import Entries
 from webapp.sessions.guard import form_token_field, is_fresh, session
 from webapp.web import go_to
+from webapp.weight import count_fitting, weigh, weigh_value
 
 # Where a cached page has the token of the session that asks. Nobody can write it into
 # an entry: the < would be escaped.
 TOKEN_PLACE = Markup("<!-- form token -->")
 
 
+# Bytes (see `weight`) of a page that a value shares with the key and the labels, which
+# stand there several times, and what it has of them whatever these are like.
+ROOM, LEAST = 10_000, 1_000
+
+
 @dataclass(frozen=True)
 class Shown:
-    """What can be seen of a value now: `text` is None where it cannot be read."""
+    """What can be seen of a value now: `text` is None where it cannot be read.
+
+    Of a large one it is the beginning; `whole_size` is what all of it has, in bytes.
+    """
 
     text: str | None = None
     is_hidden: bool = False
+    whole_size: int = 0
+
+    @property
+    def size(self) -> int:
+        return len((self.text or "").encode())
+
+    @property
+    def is_part(self) -> bool:
+        return self.size < self.whole_size
 
 
 def current_entries() -> Entries:
@@ -38,10 +56,31 @@ def this_writer() -> str:
 
 
 def look_at(content: AnyRow | Content) -> Shown:
-    """Reveal the value, unless it is secret and the password was given long ago."""
+    """Reveal the value, unless it is secret and the password was given long ago.
+
+    Of a large one the beginning, unless the address asks for all of it.
+    """
     if content.encrypted_by and not is_fresh():
         return Shown(is_hidden=True)
-    return Shown(current_entries().reveal(content))
+    text = current_entries().reveal(content)
+    if text is None:
+        return Shown()
+    shown = text if asks_for_all() else _beginning(text, room_beside(content))
+    return Shown(shown, whole_size=len(text.encode()))
+
+
+def asks_for_all() -> bool:
+    return "all" in request.args
+
+
+def room_beside(content: AnyRow | Content) -> int:
+    """Return how much of a value, or of two, a light page has room for."""
+    labels = sum(70 + 2 * weigh(label) for label in labels_of(content))
+    return max(LEAST, ROOM - 6 * weigh(content.key) - labels)
+
+
+def _beginning(text: str, room: int) -> str:
+    return text[: count_fitting(text, room, weigh_value)]
 
 
 def cached_page(

@@ -16,13 +16,13 @@ from pydantic import BaseModel
 
 from webapp.compression import compressed
 from webapp.entries.address import EntryKey
+from webapp.entries.brief import in_brief, one_page_of
 from webapp.entries.days import Days
 from webapp.entries.earlier import EarlierValues
 from webapp.entries.earlier_views import UNDO, init_earlier
 from webapp.entries.file_views import init_files
 from webapp.entries.imports import Imports
-from webapp.entries.inputs import ListQuery, NewEntry, NewValue
-from webapp.entries.listing import LISTED_LABELS
+from webapp.entries.inputs import LabelQuery, ListQuery, NewEntry, NewValue
 from webapp.entries.models import labels_of
 from webapp.entries.overview_views import init_overview
 from webapp.entries.secret_values import UNREADABLE
@@ -72,6 +72,7 @@ def init_entries(
     app.url_map.converters["entry_key"] = EntryKey
     app.jinja_env.globals["can_be_secret"] = entries.can_be_secret
     app.jinja_env.globals["labels_of"] = labels_of
+    app.jinja_env.globals["in_brief"] = in_brief
     app.register_blueprint(blueprint)
     init_earlier(app, earlier)
     init_files(app, imports)
@@ -114,10 +115,16 @@ def index() -> Answer:
 @blueprint.get("/labels")
 def labels() -> Answer:
     user_id = current_user_id()
+    query = parse(LabelQuery, request.args)
     version = current_entries().version(user_id)
-    found = current_entries().labels(user_id)
+    found = current_entries().labels(user_id, query.after)
+    shown = list(one_page_of(found))
     return render_template(
-        "entries/labels.html", labels=found, most=LISTED_LABELS, version=version
+        "entries/labels.html",
+        labels=[(label, count) for label, count in shown if count],
+        query=query,
+        more=shown[-1][0] if len(shown) < len(found) else None,
+        version=version,
     )
 
 
@@ -145,6 +152,12 @@ def create() -> Answer:
 def show(key: str) -> Answer:
     entry = current_entries().get(current_user_id(), key)
     return render_template("entries/show.html", entry=entry, shown=look_at(entry))
+
+
+@blueprint.get("/entry/<row_id:number>")
+def by_number(number: int) -> Answer:
+    """Lead to the page of an entry from a list in which its key has no room."""
+    return see(current_entries().key_of(current_user_id(), number))
 
 
 @blueprint.get("/entries/<entry_key:key>/show")

@@ -6,10 +6,12 @@ from functools import cache, lru_cache
 from typing import Any
 
 from webapp.pace import beside_the_loop, let_others_go
+from webapp.weight import cut
 
 # Of a browser, and of a system: ua-parser's, which is not loaded at the start.
 Parsers = tuple[Callable[[str], Any], Callable[[str], Any]]
 
+UNKNOWN = "Unknown browser"
 _loading = threading.Lock()
 
 
@@ -25,7 +27,7 @@ def describe_device(user_agent: str) -> str:
         return f"{browser.family} on {system.family}"
     if known := browser or system:
         return str(known.family)
-    return user_agent.split("/", maxsplit=1)[0][:40].strip() or "Unknown browser"
+    return cut(user_agent.split("/", maxsplit=1)[0][:40].strip(), 60) or UNKNOWN
 
 
 @cache

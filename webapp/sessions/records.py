@@ -27,7 +27,7 @@ SEEN_INTERVAL = timedelta(minutes=1)
 # How long a session that is over stays in the person's history.
 HISTORY = timedelta(days=90)
 # Of those over, on one page.
-MOST_LISTED = 100
+MOST_LISTED = 30
 
 BY_HASH = select(
     SessionRecord.id,

@@ -67,11 +67,13 @@ const midnight = (when = Date.now()) => new Date(when).setHours(0, 0, 0, 0);
 function addCopyButtons(within = document) {
   if (!navigator.clipboard) return;
   for (const value of all("pre.value", within)) {
+    const { whole } = value.dataset;
     const button = makeButton("Copy", async () => {
       try {
-        await navigator.clipboard.writeText(value.textContent);
+        await (whole ? copyWhole(whole) : navigator.clipboard.writeText(value.textContent));
         say("Copied.");
       } catch {
+        if (whole) return say("It could not be copied: this is a part of it. Show all of it, and try again.");
         getSelection().selectAllChildren(value);
         say("The browser did not allow it. The text is selected: press Ctrl+C or ⌘C.");
       }
@@ -82,6 +84,13 @@ function addCopyButtons(within = document) {
     value.replaceWith(box);
     box.append(button, value);
   }
+}
+
+// Of a large value the page has the beginning. The clipboard is opened at once and filled
+// when the rest is there: some browsers forbid it a moment after the button was pressed.
+function copyWhole(address) {
+  const text = fetch(address, UNUSED).then(read).then((page) => one("pre.value", page).textContent);
+  return navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
 }
 
 // --- A file that is too large is told before minutes are spent on sending it ---
@@ -217,7 +226,7 @@ function filterList() {
     const words = field.value.toLowerCase();
     const has = (part) => part.textContent.toLowerCase().includes(words);
     const rows = all(".entries tbody tr", place);
-    const fits = rows.map((row) => has(one("th", row)) || has(one(".preview", row)));
+    const fits = rows.map((row) => has(one("th", row)) || has(one("td", row)));
     // An empty table would flicker: where nothing fits, the server's answer comes first.
     rows.forEach((row, at) => (row.hidden = fits.includes(true) && !fits[at]));
     clearTimeout(pause);

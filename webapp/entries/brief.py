@@ -1,0 +1,81 @@
+"""What a list shows of each entry: a part of what is long, so that the page is light.
+
+The rest is on the page of the entry.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from flask import url_for
+
+from webapp.database import AnyRow
+from webapp.entries.inputs import ListQuery
+from webapp.entries.models import labels_of
+from webapp.web import as_iri
+from webapp.weight import cut, weigh
+
+# Bytes (see `weight`) that an address takes before a number takes its place, that a key
+# takes, of which three lines are shown, and the beginning of a value, of which one is.
+MOST_OF_ADDRESS, MOST_OF_KEY, MOST_OF_PREVIEW = 80, 115, 100
+# Those that all rows of a list have, and what each of them has beside the texts.
+ROOM, ROW = 12_700, 290
+# What a label has beside its text, and the link to those that are left out.
+LABEL, MORE = 35, 45
+# What a label has beside it where all are listed.
+LABEL_LINE = 150
+
+
+@dataclass(frozen=True)
+class Brief:
+    """A row of the list; `more` is how many labels are left out."""
+
+    row: AnyRow
+    address: str
+    key: str
+    preview: str
+    labels: list[str]
+    more: int
+
+
+def in_brief(rows: Sequence[AnyRow], query: ListQuery) -> Iterator[Brief]:
+    """Give the rows; their labels share the room that keys and previews leave."""
+    texts = [
+        (address_of(row), cut(row.key, MOST_OF_KEY), cut(row.preview, MOST_OF_PREVIEW))
+        for row in rows
+    ]
+    # Of a search the words are in the field, and in up to four addresses.
+    left = ROOM - 6 * weigh(query.q + query.label)
+    left -= sum(ROW + sum(map(weigh, each)) for each in texts)
+    with_labels = sum(bool(row.labels) for row in rows)
+    share = left // with_labels - MORE if with_labels else 0
+    for row, (address, key, preview) in zip(rows, texts, strict=True):
+        labels = labels_of(row)
+        shown = list(_fitting(labels, share))
+        more = len(labels) - len(shown)
+        yield Brief(row, address, key, preview, shown, more)
+
+
+def address_of(row: AnyRow) -> str:
+    """Return where the entry is: of a long key an address that leads there."""
+    address = as_iri(url_for("entries.show", key=row.key))
+    if weigh(address) <= MOST_OF_ADDRESS:
+        return address
+    return url_for("entries.by_number", number=row.id)
+
+
+def one_page_of(labels: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    """Give as many labels, and what is counted of each, as one page has room for."""
+    room = ROOM
+    for label, count in labels:
+        room -= LABEL_LINE + 2 * weigh(label)
+        if room < 0:
+            return
+        yield label, count
+
+
+def _fitting(labels: Sequence[str], room: int) -> Iterator[str]:
+    for label in labels:
+        room -= LABEL + 2 * weigh(label)
+        if room < 0:
+            return
+        yield label
