@@ -22,6 +22,7 @@ from webapp.accounts.models import Event, Token
 from webapp.entries.inputs import NewEntry, NewValue
 from webapp.entries.models import KEY_LENGTH, LABEL_LENGTH, MOST_LABELS, Day, Entry
 from webapp.entries.service import Entries
+from webapp.sessions.models import SessionRecord
 
 FIRST_LOAD = 30_000
 # What comes with each answer: the headers, about.
@@ -33,7 +34,12 @@ GZIP = {"Accept-Encoding": "gzip"}
 # Of one byte, of four, and of one that is five in HTML.
 CHARACTERS = ("x", "🦀", "&", "'")
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
-FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+AGENTS = [
+    f"Mozilla/5.0 ({system}; rv:{version}.0) Gecko/20100101 Firefox/{version}.0"
+    for system in ("Windows NT 10.0", "X11; Linux x86_64", "Android 16; Mobile")
+    for version in (138, 139, 140)
+]
+FIREFOX = AGENTS[0]
 
 
 @pytest.fixture(params=CHARACTERS)
@@ -145,6 +151,30 @@ def test_an_editor_weighs_what_its_value_weighs(
         create(entries, f"{size:04}", value, "json", "x")
         weights.append(weight(alice, f"/entries/{size:04}/edit") - len(value))
     assert max(weights) - min(weights) < 10
+
+
+def test_the_sessions_of_a_person_are_light(app: Flask, alice: Browser) -> None:
+    random, now = Random(7), clock.now()  # noqa: S311
+    rows = [
+        {
+            "id_hash": f"{number}",
+            "user_id": ALICE,
+            "kept": True,
+            "user_agent": AGENTS[number % 7],
+            "address": address_in(number),
+            "created_at": now - number * HOUR,
+            "expires_at": now + 900 * HOUR,
+            "last_seen_at": now - random.randrange(40_000) * SECOND,
+            "active_hours": f"{random.getrandbits(168):x}",
+            "ended_at": now - number * HOUR if number > 49 else None,
+            "end_reason": "ended from another session" if number > 49 else None,
+        }
+        for number in range(1, 200)
+    ]
+    with app.extensions["database"].write() as db:
+        db.execute(insert(SessionRecord), rows)
+    for path in pages_from(alice, "/sessions"):
+        assert weight(alice, path) < LIGHT, path
 
 
 def test_the_history_of_an_account_is_light(app: Flask, alice: Browser) -> None:

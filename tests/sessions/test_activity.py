@@ -108,6 +108,28 @@ def test_a_strip_says_what_it_shows(hours: str, later: timedelta, said: str) -> 
     assert strip.words == f"{said} (UTC)"
 
 
+@pytest.mark.parametrize(
+    ("hours", "told"),
+    [
+        ("1", [("Thu 1 Jan", "12-13")]),
+        ("d", [("Thu 1 Jan", "9-11, 12-13")]),
+        (f"{0b11 << 12:x}", [("Wed 31 Dec", "23-24"), ("Thu 1 Jan", "0-1")]),
+        (f"{1 << 13:x}", [("Wed 31 Dec", "23-24")]),
+        (FULL, [("Thu 25 Dec", "13-24"), ("Fri 26 Dec", "0-24"),
+                ("Sat 27 Dec", "0-24"), ("Sun 28 Dec", "0-24"), ("Mon 29 Dec", "0-24"),
+                ("Tue 30 Dec", "0-24"), ("Wed 31 Dec", "0-24"), ("Thu 1 Jan", "0-13")]),
+        ("0", []),
+    ],
+)  # fmt: skip
+def test_a_table_tells_the_hours_of_each_day(
+    hours: str, told: list[tuple[str, str]]
+) -> None:
+    strip = draw_strip(record(hours), NOON)
+    assert strip
+    listed = [(day, spans.replace("\N{EN DASH}", "-")) for day, spans in strip.hours]
+    assert listed == told
+
+
 def test_one_that_was_not_active_for_a_week_has_a_strip_only_while_alive() -> None:
     later = NOON + 7 * DAY
     strip = draw_strip(record(), later)
@@ -149,6 +171,20 @@ def test_a_session_notes_when_it_is_used(app: Flask, time: Any, alice: Browser) 
         assert noted(app) == [hours]
     assert strips(alice) == [
         "Active on 1 of the last 7 days, last from 15:00 on, today (UTC)"
+    ]
+
+
+def test_the_page_has_the_hours_of_each_session_in_a_table(
+    app: Flask, time: Any, alice: Browser
+) -> None:
+    time.shift(1.5 * HOUR)
+    Browser(app.test_client(), "alice").log_in()
+    (table,) = alice.open("/sessions").tree.xpath("//details/table")
+    assert "Days and hours are those of UTC." in table.findtext("caption")
+    lines = [" ".join(body.itertext()).split() for body in table.iter("tbody")]
+    assert [" ".join(line).replace("\N{EN DASH}", "-") for line in lines] == [
+        "Werkzeug, 127.0.0.1 Thu 1 Jan 13-14",
+        "Werkzeug, 127.0.0.1 (this browser) Thu 1 Jan 12-14",
     ]
 
 

@@ -264,3 +264,25 @@ def test_sessions_that_timed_out_take_no_room(app: Flask, time: Any) -> None:
         time.shift(DAY)
         assert on_phone(app, "carol").is_logged_in, "and not used any more"
     assert phone.open("/entries").is_logged_in, "two were alive at most"
+
+
+def test_the_page_lists_some_sessions_and_leads_to_the_others(
+    tmp_path: Path, time: Any
+) -> None:
+    cheap = {"password_memory_kib": 8, "password_rounds": 1}
+    app = create_app(load_settings(data_dir=tmp_path / "many", **cheap))
+    alice = Browser(app.test_client(), "alice").sign_up()
+    for number in range(20):
+        time.shift(SECOND)
+        client = app.test_client()
+        client.environ_base["REMOTE_ADDR"] = f"192.0.2.{number}"
+        last = Browser(client, "alice").log_in()
+    last.log_out()
+    first = alive(alice)
+    assert len(first) == 15
+    assert over(alice) == []
+    alice.open(alice.open("/sessions").links()["More →"])
+    assert "Log out everywhere else" in alice.text
+    rest = alice.tree.xpath("//ul[@class='lines'][1]/li")
+    assert len(rest) == 5
+    assert "logged out" in alice.tree.xpath("//ul[@class='lines'][2]")[0].text_content()

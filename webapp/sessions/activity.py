@@ -6,7 +6,7 @@ UTC) of `last_seen_at`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 HOUR, DAY = 3600, 24
@@ -24,6 +24,8 @@ class Strip:
     # Where a line is, and the name of the day beside it, if there is room.
     days: list[tuple[int, str]]
     words: str
+    # The days on which it was active, each with its spans of hours.
+    hours: list[tuple[str, str]]
 
 
 def active_also_at(now: datetime, record: Any) -> str:
@@ -50,7 +52,8 @@ def draw_strip(record: Any, now: datetime) -> Strip | None:
         f"h-{(first - last + 1) * WIDE}z"
         for first, last in spans
     ]
-    return Strip("".join(bars), list(_days(now)), _say(active, spans, now))
+    hours = list(_hours_by_day(spans, now))
+    return Strip("".join(bars), list(_days(now)), _say(active, spans, now), hours)
 
 
 def _hours(record: Any, now: datetime) -> int:
@@ -95,6 +98,22 @@ def _days(now: datetime) -> Iterator[tuple[int, str]]:
         if begin.hour == 0 or x == 0:
             left = min(DAY - begin.hour, ago + 1) * WIDE
             yield x, f"{begin:%a}" if left >= NAME else ""
+
+
+def _hours_by_day(
+    spans: list[tuple[int, int]], now: datetime
+) -> Iterator[tuple[str, str]]:
+    """Give each day with its hours, earliest first; none goes beyond its midnight."""
+    by_day: dict[date, list[str]] = {}
+    for first, last in spans:
+        begin, end = _begin(now, first), _begin(now, last - 1)
+        while begin < end:
+            until = min(end, (begin + timedelta(days=1)).replace(hour=0))
+            hours = by_day.setdefault(begin.date(), [])
+            hours.append(f"{begin.hour}\N{EN DASH}{until.hour or DAY}")
+            begin = until
+    for day, hours in by_day.items():
+        yield f"{day:%a %-d %b}", ", ".join(hours)
 
 
 def _say(active: int, spans: list[tuple[int, int]], now: datetime) -> str:

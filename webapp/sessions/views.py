@@ -1,8 +1,9 @@
 """The page of a person's sessions: where they are logged in, and ending that."""
 
-from functools import partial
+from typing import Annotated
 
-from flask import Blueprint, Flask, flash, render_template
+from flask import Blueprint, Flask, flash, render_template, request
+from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response
 
 from webapp import clock
@@ -21,10 +22,18 @@ from webapp.sessions.interface import SessionInterface
 from webapp.sessions.large import init_large
 from webapp.sessions.records import MOST_LISTED
 from webapp.sessions.service import Sessions
-from webapp.web import earlier_than, go_to
+from webapp.web import earlier_than, go_to, parse
 
 blueprint = Blueprint("sessions", __name__)
+# Those alive on one page.
+LISTED = 15
 ENDED_HERE = "ended from another session"
+
+
+class SessionQuery(BaseModel):
+    """The part of those alive that begins after so many."""
+
+    skip: Annotated[int, Field(ge=0, lt=1000)] = 0
 
 
 def init_sessions(app: Flask, sessions: Sessions) -> None:
@@ -38,18 +47,26 @@ def init_sessions(app: Flask, sessions: Sessions) -> None:
 @blueprint.get("/sessions")
 @compressed
 def index() -> str:
-    copy, sessions = current_copy(), current_sessions()
+    """Show those that are alive, some on each page, and then those that are over."""
+    copy, sessions, before = current_copy(), current_sessions(), earlier_than()
+    skip = parse(SessionQuery, request.args).skip
     version = sessions.records.version(copy.user_id)
-    alive, over = sessions.records.of_user(copy.user_id, earlier_than())
-    over_at = sessions.records.over_at
+    every, over = sessions.records.of_user(copy.user_id, before)
+    alive = [] if before else every[skip : skip + LISTED]
+    more = None if before or skip + LISTED >= len(every) else skip + LISTED
+    over_at, now = sessions.records.over_at, clock.now()
+    if more:
+        over = []
     return render_template(
         "sessions/list.html",
         version=version,
         this_id=copy.record_id,
         alive=alive,
+        has_others=len(every) > 1,
         over=over,
         over_at=over_at,
-        strip_of=partial(draw_strip, now=clock.now()),
+        strips={row.id: draw_strip(row, now) for row in alive + over},
+        more=more,
         older=over_at(over[-1]) if len(over) == MOST_LISTED else None,
     )
 
