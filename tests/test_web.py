@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from werkzeug.test import TestResponse
 from config.settings import Settings
 from tests.browser import PASSWORD, Browser
 from tests.servers import ROOT
-from webapp import create_app
+from webapp import clock, create_app
 from webapp.database import Database
 from webapp.errors import StoreUnavailable
 from webapp.ops import upkeep
@@ -24,6 +25,7 @@ from webapp.programs import PATHS
 from webapp.sessions.guard import public
 from webapp.sessions.models import SessionRecord
 from webapp.stores.file import FileStore
+from webapp.web import moment
 
 SECRET = "the cause"
 CREDENTIALS = {"name": "alice", "password": PASSWORD}
@@ -360,3 +362,20 @@ def _check_page(browser: Browser) -> None:
     )
     assert tree.xpath(inline) == []
     assert len(tree.xpath("//@id")) == len(set(tree.xpath("//@id")))
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (1, "a day"),
+        (16, "16 days"),
+        (59, "59 days"),
+        (60, "2 months"),
+        (90, "3 months"),
+    ],
+)
+def test_days_are_counted_in_months_when_there_are_two(days: int, said: str) -> None:
+    ago = timedelta(days=days)
+    assert moment(clock.now() - ago).striptags() == f"{said} ago"
+    ahead = moment(clock.now() + ago + timedelta(minutes=1)).striptags()
+    assert ahead == f"{said} from now"

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from io import BytesIO
 from typing import IO, Any, TypeVar
@@ -60,6 +60,8 @@ MISTAKES = {
     "tuple_": "This should be a list.",
 }
 MOST_ADDRESSES = 500
+# From then on days are counted in months.
+MONTHS = timedelta(days=60)
 # Characters beyond ASCII, as an address has them.
 ENCODED = re.compile(r"(?:%[89A-F][0-9A-F])+")
 # A path, and a query if there is one; no host, and nothing a browser would read as one.
@@ -197,8 +199,13 @@ def go_to(endpoint: str, **values: Any) -> WerkzeugResponse:
 
 
 def moment(when: datetime) -> Markup:
-    """Write a time as people say it ("3 minutes ago"), exact when pointed at."""
-    said = humanize.naturaltime(when, when=clock.now())
+    """Write a time as people say it ("3 minutes ago"), exact when pointed at.
+
+    Of 16 days humanize would say that they are a month. page.js writes the same.
+    """
+    now = clock.now()
+    are_months = abs(now - when) >= MONTHS
+    said = humanize.naturaltime(when, months=are_months, when=now)
     exact = f"{when:%Y-%m-%d %H:%M:%S} UTC"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         when.isoformat(timespec="seconds"), exact, said

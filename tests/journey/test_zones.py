@@ -1,11 +1,15 @@
 """Times are typed where the reader is, and sent in UTC."""
 
+from datetime import timedelta
+
 import pytest
 from playwright.sync_api import expect
 
 from tests.journey.conftest import PersonAt
 from tests.journey.person import Person
 from tests.servers import Gunicorn
+from webapp import clock
+from webapp.web import moment
 
 
 @pytest.fixture
@@ -55,6 +59,35 @@ def test_whoever_points_at_a_time_is_told_it_in_their_zone(
     titles = [time.get_attribute("title") for time in times.all()]
     assert titles
     assert not [title for title in titles if not title or "UTC" in title]
+
+
+# How long ago, and how the script says it where the server has other words for it.
+AGO = {
+    timedelta(seconds=45): "", timedelta(seconds=100): "", timedelta(minutes=59): "",
+    timedelta(minutes=59.8): "1 hour ago", timedelta(hours=5.6): "",
+    timedelta(days=6): "", timedelta(days=16): "", timedelta(days=59): "",
+    timedelta(days=60): "", timedelta(days=76): "", timedelta(days=77): "",
+    timedelta(days=90): "", timedelta(days=200): "", timedelta(days=350): "",
+    timedelta(days=351): "1 year ago", timedelta(days=400): "1 year ago",
+    timedelta(days=600): "2 years ago", timedelta(days=730): "",
+}  # fmt: skip
+
+
+def test_how_long_ago_something_was_is_said_as_the_server_says_it(anna: Person) -> None:
+    told = anna.page.evaluate(
+        """agos => {
+          const times = agos.map(ago => document.createElement("time"));
+          agos.forEach((ago, at) => {
+            times[at].dateTime = new Date(Date.now() - 1000 * ago).toISOString();
+          });
+          document.querySelector("main").append(...times);
+          document.dispatchEvent(new Event("visibilitychange"));
+          return times.map(time => time.textContent);
+        }""",
+        [ago.total_seconds() for ago in AGO],
+    )
+    said = [moment(clock.now() - ago).striptags() for ago in AGO]
+    assert told == [words or said[at] for at, words in enumerate(AGO.values())]
 
 
 def test_an_end_that_nobody_touches_stays_what_it_was(

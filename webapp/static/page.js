@@ -35,9 +35,10 @@ const ago = new Intl.RelativeTimeFormat(language);
 const near = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
 const exact = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" });
 const short = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
+// Each with its seconds, and how many of it are one of the next: as the server writes it.
 const UNITS = [
-  ["year", 31557600], ["month", 2629800], ["week", 604800],
-  ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1],
+  ["second", 1, 60], ["minute", 60, 60], ["hour", 3600, 24],
+  ["day", 86400, 60], ["month", 2635200, 12], ["year", 31536000, Infinity],
 ];
 
 function showTimes(within = document) {
@@ -54,9 +55,9 @@ function showTimes(within = document) {
 
 function relative(when) {
   const seconds = (when - Date.now()) / 1000;
-  const [unit, length] = UNITS.find((each) => Math.abs(seconds) >= each[1]) ?? UNITS.at(-1);
+  const [unit, length] = UNITS.find(([, length, most]) => Math.round(Math.abs(seconds) / length) < most);
   if (unit === "day") return near.format(Math.round((midnight(when) - midnight()) / 864e5), unit);
-  return (unit === "second" ? near : ago).format(Math.trunc(seconds / length), unit);
+  return (unit === "second" ? near : ago).format(Math.round(seconds / length), unit);
 }
 
 // "Yesterday" is a matter of the calendar, not of 24 hours.
