@@ -30,11 +30,69 @@ def test_what_was_typed_is_shown_after_the_log_in_and_can_be_sent(
     assert "What you typed is kept here meanwhile." in typing.text
     assert log_in(typing).status == 200
     assert "Nothing of this is saved yet." in typing.text
-    assert typing.tree.xpath("//pre")[1].text == TEXT
+    assert typing.tree.xpath("//textarea[@name='value']")[0].text == TEXT
     assert "You last logged in on" in typing.text
     assert typing.send("/entries/new").status == 200
     assert typing.value("diary") == TEXT
     assert {"harbour", "boats"} <= typing.links().keys()
+
+
+def fields(browser: Browser) -> dict[str, str]:
+    """Return what the page shows, by its labels."""
+    shown = {}
+    for field in browser.tree.xpath("//form/div[@class='field']"):
+        label, *_ = field.xpath("./label | ./strong")
+        typed = field.xpath(
+            "./textarea/text() | ./input[@readonly]/@value | ./p//text()"
+        )
+        shown[label.text] = str(typed[0])
+    return shown
+
+
+def test_all_of_an_entry_is_shown_by_its_labels(typing: Browser) -> None:
+    more = {"kind": "json", "value": "[1]", "expires_at": "2099-05-01T12:00"}
+    log_in(typing.send(**ENTRY | more))
+    assert fields(typing) == {
+        "Key": "diary",
+        "What it is": "JSON",
+        "Value": "[1]",
+        "Labels": "harbour, boats",
+        "Ends at": "2099-05-01 12:00 UTC",
+    }
+
+
+def test_all_of_a_token_is_shown_its_name_too(
+    alice: Browser, browser_of: Callable[[str], Browser]
+) -> None:
+    alice.open("/account/tokens")
+    browser_of("alice").open("/sessions").send("/sessions/end-others")
+    token = {"name": "a program", "access": "write", "prefix": "a/", "expires": "30"}
+    alice.send(**token)
+    assert alice.tree.xpath("string(//input[@id='name']/@value)") == ""
+    log_in(alice, "a wrong password")
+    log_in(alice)
+    assert fields(alice) == {
+        "Name": "a program",
+        "What it may do": "Read and write",
+        "Only keys that begin with": "a/",
+        "Expires": "In 30 days",
+    }
+    alice.send("/account/tokens")
+    assert "Your new token" in alice.text
+    assert "a program" in alice.text
+
+
+def test_passwords_go_nowhere(
+    alice: Browser, browser_of: Callable[[str], Browser]
+) -> None:
+    alice.open("/account")
+    browser_of("alice").open("/sessions").send("/sessions/end-others")
+    secrets = {"current": PASSWORD, "password": "quiet-boats", "again": "quiet-boats"}
+    alice.send(**secrets, end_others="yes")
+    assert alice.status == 401
+    log_in(alice)
+    assert fields(alice) == {"Log out everywhere else and revoke all API tokens": "Yes"}
+    assert not [secret for secret in secrets.values() if secret in alice.page.text]
 
 
 def test_it_outlives_a_wrong_password(typing: Browser) -> None:

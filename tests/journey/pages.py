@@ -77,8 +77,18 @@ def _typed_before_the_log_in(person: Person) -> None:
     """Send a form with the session over, log in, and see what was typed."""
     become_somebody(person)
     person.open("/entries/new").fill(Key="a thought", Value="Not to be lost.")
+    _log_in_with_what_was_typed(person, "Save")
+
+
+def _token_typed_before_the_log_in(person: Person) -> None:
+    become_somebody(person)
+    person.open("/account/tokens").fill(Name="a program", Date="2096-07-01")
+    _log_in_with_what_was_typed(person, "Make the token")
+
+
+def _log_in_with_what_was_typed(person: Person, button: str) -> None:
     person.context.clear_cookies()
-    person.press("Save").arrives("Log in", status=401)
+    person.press(button).arrives("Log in", status=401)
     person.fill(User_name=person.name, Password=person.password).press("Log in")
 
 
@@ -265,6 +275,7 @@ PAGES = {
     "confirm": Visit("forgetful", at("/account/tokens"), "Confirm your password"),
     "last-time": Visit("anna", at("/login/last-time"), "You are logged in"),
     "typed": Visit("visitor", _typed_before_the_log_in, "What you typed"),
+    "typed-token": Visit("visitor", _token_typed_before_the_log_in, "What you typed"),
     "api": Visit("anna", at("/api"), "API"),
     "403": Visit("anna", _form_of_an_earlier_log_in, "That is not allowed", 403),
     "404": Visit("anna", at("/entries/nowhere"), "There is nothing here", 404),

@@ -51,6 +51,8 @@ blueprint = Blueprint("accounts", __name__)
 REFUSALS = (Invalid, WrongCredentials, Forbidden, TooMany, Busy)
 SEE_OTHER = 303
 FORM_OF_LOGIN = ("name", "keep", "next", "act")
+# Before the name of a field that the log-in has as well: a token has a name, too.
+CARRIED = "typed-"
 
 
 def init_accounts(app: Flask, accounts: Accounts, *, sign_up_open: bool) -> None:
@@ -172,7 +174,10 @@ def ask_again(error: NotFresh) -> Answer:
 def ask_to_log_in(error: NotLoggedIn) -> Answer:
     """Answer a form by asking for the log-in; keep what was typed."""
     # That of /confirm has an act of its own, which is to be confirmed again.
-    form = {"act": request.path} | _typed()
+    form = {"act": request.path} | {
+        f"{CARRIED}{name}" if name in ("name", "keep") else name: value
+        for name, value in _typed().items()
+    }
     return refuse(error, "accounts/login.html", form=form, error=str(error))
 
 
@@ -184,7 +189,9 @@ def _show_typed(act: str, notice: str) -> Answer:
     if notice:
         flash(notice)
     typed = {
-        name: value for name, value in _typed().items() if name not in FORM_OF_LOGIN
+        name.removeprefix(CARRIED): value
+        for name, value in _typed().items()
+        if name not in FORM_OF_LOGIN
     }
     return render_template("accounts/typed.html", address=address, typed=typed)
 
