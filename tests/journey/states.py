@@ -22,7 +22,7 @@ from tests.journey.pages import (
     entry,
     import_of,
 )
-from tests.journey.person import Person
+from tests.journey.person import SIZES, Person
 
 TOO_LARGE = "That is too large"
 CANNOT = "That cannot be done right now"
@@ -42,6 +42,21 @@ def _not_you(person: Person) -> None:
     person.keep("a note", "of no matter").open("/entries").arrives(LIST)
     with _elsewhere(person):
         expect(person.page.get_by_text("Not you?")).to_be_visible()
+
+
+def _none_of_them_you(person: Person) -> None:
+    become_somebody(person)
+    person.open("/entries").arrives(LIST)
+    for _ in range(4):
+        with _elsewhere(person):
+            pass
+    expect(person.page.get_by_text("Not you?")).to_have_count(3)
+    expect(person.page.get_by_text("All of these were me")).to_be_visible()
+    person.resize("phone")
+    box = person.page.locator(".newest").bounding_box()
+    assert box
+    assert box["height"] <= SIZES["phone"][1] * 0.4
+    person.resize("desktop")
 
 
 def _session_over(person: Person) -> None:
@@ -107,6 +122,7 @@ def _too_large(person: Person) -> None:
 
 STATES = {
     "list-not-you": Visit("visitor", _not_you, LIST),
+    "list-none-you": Visit("visitor", _none_of_them_you, LIST),
     "log-in-session-over": Visit("visitor", _session_over, "Log in"),
     "edit-told": Visit("newcomer", _told_of_a_change, re.compile("^Edit shared")),
     "edit-told-deleted": Visit(

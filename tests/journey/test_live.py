@@ -139,6 +139,29 @@ def test_whoever_it_was_is_not_asked_again(
     expect(laptop.page.get_by_text("Not you?")).to_have_count(0)
 
 
+def test_all_that_were_one_are_told_at_once(
+    laptop: Person, server: Gunicorn, person_at: PersonAt
+) -> None:
+    tab = laptop.tab().open("/account").arrives("Your account")
+    laptop.open("/entries/bin").arrives("Deleted entries")
+    notices = [each.page.get_by_text("Not you?") for each in (laptop, tab)]
+    news = laptop.page.get_by_role("complementary")
+    together = news.get_by_role("button", name="All of these were me")
+    for count in (1, 2, 3):
+        person_at(server.url, "anna", "phone").log_in()
+        for each in notices:
+            expect(each).to_have_count(count)
+        expect(together).to_have_count(int(count > 1))
+    # The newest was them; of those before it they have not said so.
+    news.get_by_role("button", name="It was me").first.click()
+    for each in notices:
+        expect(each).to_have_count(2)
+    laptop.press("All of these were me", within="news")
+    for each in notices:
+        expect(each).to_have_count(0)
+    expect(together).to_have_count(0)
+
+
 def test_a_session_that_is_ended_shows_the_log_in_in_all_its_tabs(
     laptop: Person, phone: Person
 ) -> None:

@@ -72,29 +72,39 @@ const MOST = 3;
 
 function tellLogIn({ id, device, address, at }) {
   // Another tab may have been told that it was them.
-  if (id <= Number(localStorage.knownLogIn ?? 0) || one(`#log-in-${id}`)) return;
+  if (known().includes(id) || one(`#log-in-${id}`)) return;
   const time = make("time", { dateTime: at, textContent: "just now" });
   const words = make("p", {}, make("strong", { textContent: device }), ` (${address}) logged in to your account `, time, ". Not you?");
-  const mine = makeButton("It was me", () => {
-    localStorage.knownLogIn = Math.max(id, Number(localStorage.knownLogIn ?? 0));
-    notice.remove();
-  });
+  const mine = makeButton("It was me", () => know([id]));
   const end = make("form", { method: "post", action: `${root}sessions/${id}/end` },
     one("[name=form_token]").cloneNode(), make("button", { textContent: "End it" }));
   const notice = make("div", { id: `log-in-${id}`, className: "notice split" }, words, make("div", { className: "actions" }, end, mine));
   // What comes together with its role is not read out everywhere.
   say(`${device} (${address}) logged in to your account.`, { isSeen: false });
-  if (newest.childElementCount >= MOST) newest.lastElementChild.remove();
   newest.prepend(notice);
+  notices()[MOST]?.remove();
+  allMine.remove();
+  if (notices().length > 1) newest.prepend(allMine);
   document.body.append(newest);
 }
 
-function forgetLogIns(isPast) {
-  for (const notice of all("[id^=log-in-]")) if (isPast(Number(notice.id.slice(7)))) notice.remove();
+const notices = () => all("[id^=log-in-]", newest);
+const idOf = (notice) => Number(notice.id.slice("log-in-".length));
+const allMine = makeButton("All of these were me", () => know(notices().map(idOf)));
+const known = () => JSON.parse(localStorage.knownLogIns ?? "[]");
+
+function know(ids) {
+  localStorage.knownLogIns = JSON.stringify([...known(), ...ids].slice(-50));
+  forgetLogIns((id) => ids.includes(id));
 }
 
-addEventListener("storage", ({ key, newValue }) => {
-  if (key === "knownLogIn") forgetLogIns((id) => id <= Number(newValue));
+function forgetLogIns(isPast) {
+  for (const notice of notices()) if (isPast(idOf(notice))) notice.remove();
+  if (notices().length < 2) allMine.remove();
+}
+
+addEventListener("storage", ({ key }) => {
+  if (key === "knownLogIns") forgetLogIns((id) => known().includes(id));
 });
 
 // --- The session is over ---
