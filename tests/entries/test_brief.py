@@ -93,7 +93,7 @@ def test_two_versions_of_a_large_value_are_shown_with_what_was_typed(
     assert "These are the first" in alice.text
     assert saved.startswith(shown(alice))
     assert alice.tree.xpath("string(//textarea)") == typed
-    assert alice.links()["Show all of it"] == "/entries/k?all=1"
+    assert alice.links()["Show all of it in another tab"] == "/entries/k?all=1"
 
 
 def test_a_comparison_is_shown_from_its_beginning_and_then_as_a_whole(
@@ -106,6 +106,14 @@ def test_a_comparison_is_shown_from_its_beginning_and_then_as_a_whole(
     alice.open(alice.links()["Show all of it"])
     assert len(alice.tree.xpath("//del")) == 2_001
     assert alice.tree.xpath("string(//ins)") == "b" * 30_000
+
+
+def test_of_much_that_went_and_much_that_came_both_are_seen(alice: Browser) -> None:
+    alice.keep("k", "a\n" * 9_000).submit("/entries/k/edit", value="b\n" * 9_000)
+    old = alice.open("/entries/k/history").tree.xpath("//input[@name='old']/@value")[0]
+    alice.open(f"/entries/k/history/compare?old={old}")
+    assert len(alice.tree.xpath("//del[text()='a']")) > 100
+    assert len(alice.tree.xpath("//ins[text()='b']")) > 50
 
 
 def test_of_two_long_lines_both_are_seen(alice: Browser) -> None:

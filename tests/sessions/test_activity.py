@@ -19,6 +19,7 @@ from webapp.sessions.records import Records
 
 # A Thursday.
 NOON = datetime(2099, 1, 1, 12, 10, tzinfo=UTC)
+DAY_ONE = "2099-01-01"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 FULL = f"{(1 << 168) - 1:x}"
 
@@ -183,8 +184,9 @@ def test_the_page_has_the_hours_of_each_session_in_a_table(
     assert "Days and hours are those of UTC." in table.findtext("caption")
     lines = [" ".join(body.itertext()).split() for body in table.iter("tbody")]
     assert [" ".join(line).replace("\N{EN DASH}", "-") for line in lines] == [
-        "Werkzeug, 127.0.0.1 Thu 1 Jan 13-14",
-        "Werkzeug, 127.0.0.1 (this browser) Thu 1 Jan 12-14",
+        f"Werkzeug, 127.0.0.1, signed in {DAY_ONE} 13:40:00 UTC Thu 1 Jan 13-14",
+        f"Werkzeug, 127.0.0.1 (this browser), signed in {DAY_ONE} 12:10:00 UTC "
+        "Thu 1 Jan 12-14",
     ]
 
 

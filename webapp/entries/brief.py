@@ -16,9 +16,9 @@ from webapp.weight import cut, weigh
 
 # Bytes (see `weight`) that an address takes before a number takes its place, that a key
 # takes, of which three lines are shown, and the beginning of a value, of which one is.
-MOST_OF_ADDRESS, MOST_OF_KEY, MOST_OF_PREVIEW = 80, 115, 100
+MOST_OF_ADDRESS, MOST_OF_KEY, MOST_OF_PREVIEW = 80, 115, 90
 # Those that all rows of a list have, and what each of them has beside the texts.
-ROOM, ROW = 12_700, 290
+ROOM, ROW = 12_200, 290
 # What a label has beside its text, and the link to those that are left out.
 LABEL, MORE = 35, 45
 # What a label has beside it where all are listed.
@@ -50,7 +50,9 @@ def in_brief(rows: Sequence[AnyRow], query: ListQuery) -> Iterator[Brief]:
     share = left // with_labels - MORE if with_labels else 0
     for row, (address, key, preview) in zip(rows, texts, strict=True):
         labels = labels_of(row)
-        shown = list(_fitting(labels, share))
+        shown = list(_fitting(labels, share + MORE))
+        if len(shown) < len(labels):
+            shown = list(_fitting(labels, share))
         more = len(labels) - len(shown)
         yield Brief(row, address, key, preview, shown, more)
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import unified_diff
-from itertools import takewhile
+from itertools import groupby, takewhile
 
 from webapp.weight import count_fitting, weigh_value
 
@@ -45,17 +45,31 @@ def compare(old: str, new: str, *, is_json: bool = False) -> list[Line]:
 def beginning_of(lines: list[Line], room: int) -> tuple[list[Line], bool]:
     """Return as many of the lines as have room in a page, and whether some are left.
 
-    The room is in bytes (see `weight`). No line takes more than half of what is left,
-    so that of two long ones both are seen.
+    The room is in bytes (see `weight`). Lines of one kind take no more than half of
+    what is left, so that of much that went and much that came both are seen.
     """
     shown: list[Line] = []
-    for line in lines:
-        fitting = count_fitting(line.text, room // 2, weigh_value)
-        shown.append(replace(line, text=line.text[:fitting]))
-        room -= LINE + weigh_value(line.text[:fitting])
-        if room < LINE:
-            break
+    for _, run in groupby(lines, key=lambda line: line.change):
+        part = list(_beginning_of_run(run, room // 2))
+        room -= sum(map(_weigh, part))
+        shown += part
     return shown, shown != lines
+
+
+def _beginning_of_run(run: Iterator[Line], room: int) -> Iterator[Line]:
+    for line in run:
+        fitting = count_fitting(line.text, room - LINE, weigh_value)
+        if room < LINE or fitting < len(line.text):
+            if fitting > 0:
+                yield replace(line, text=line.text[:fitting])
+            yield Line("gap")
+            return
+        yield line
+        room -= _weigh(line)
+
+
+def _weigh(line: Line) -> int:
+    return LINE + weigh_value(line.text)
 
 
 def _spread(text: str) -> str:

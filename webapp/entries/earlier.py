@@ -17,7 +17,7 @@ from webapp.entries.takeout import STEP, export_one, read_all
 from webapp.entries.writing import KEY, PAST, USER, Writing, forget_past
 from webapp.errors import Invalid, NotFound, Taken
 
-PAGE = 20
+PAGE = 18
 
 ROW = select(*PastValue.__table__.c).where(PastValue.user_id == USER)
 OF_KEY = ROW.where(PastValue.key == KEY, PastValue.id < bindparam("before")).order_by(
