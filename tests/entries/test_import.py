@@ -219,7 +219,10 @@ def test_it_is_done_in_steps_and_goes_on_where_it_was(
 ) -> None:
     count = 3 * PART_LINES + 1
     send(alice, lines(count))
-    progress = imports.step(ALICE, by="cut off")
+    waiting = imports.waiting(ALICE)
+    assert waiting
+    number = waiting.id
+    progress = imports.step(ALICE, number, by="cut off")
     assert (progress.done, len(values(app))) == (PART_LINES, PART_LINES)
     again = create_app(settings)
     browser = Browser(again.test_client(), "alice").log_in()
@@ -231,7 +234,7 @@ def test_it_is_done_in_steps_and_goes_on_where_it_was(
     assert f"Done: {count} new" in browser.text
     assert len(values(app)) == count
     with pytest.raises(NotFound):
-        imports.step(ALICE, by="too late")
+        imports.step(ALICE, number, by="too late")
     with app.extensions["database"].read() as db:
         assert db.scalar(select(Usage.entries)) == count
         versions = db.scalars(select(Entry.version)).all()
@@ -247,6 +250,7 @@ def test_the_page_says_how_far_it_is_while_it_runs(
     assert answer.headers["X-Accel-Buffering"] == "no"
     assert answer.text.count("<progress") == 4
     send(alice, lines(5 * PART_LINES, "other"))
+    form = alice._form("/entries/import/run", {})
     running = alice.client.post(
         form.action, data=dict(form.form_values()), buffered=False
     )
@@ -266,7 +270,8 @@ def test_a_step_that_fails_leaves_what_was_done_and_says_so(
     app = create_app(few)
     alice = Browser(app.test_client(), "alice").sign_up()
     send(alice, lines(PART_LINES + 4))
-    app.extensions["imports"].step(ALICE, by="cut off")
+    imports = app.extensions["imports"]
+    imports.step(ALICE, imports.waiting(ALICE).id, by="cut off")
     alice.keep("between", "1")
     run(alice.open("/entries/import"))
     assert "It stopped: You have" in alice.text

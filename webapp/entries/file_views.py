@@ -22,12 +22,17 @@ from webapp import clock
 from webapp.entries.checking import MOST_MISTAKES, WrongLines
 from webapp.entries.csv_file import write_csv
 from webapp.entries.foretelling import MOST_SHOWN, Mode
-from webapp.entries.imports import Imports
+from webapp.entries.imports import Imports, Waiting
 from webapp.entries.json_file import write_json
 from webapp.entries.shown import current_entries, this_writer
-from webapp.errors import HoldfastError, Invalid
+from webapp.errors import HoldfastError, Invalid, NotFound
 from webapp.pace import let_others_go
-from webapp.sessions.guard import current_user_id, sensitive, sensitive_if
+from webapp.sessions.guard import (
+    check_fresh,
+    current_user_id,
+    sensitive,
+    sensitive_if,
+)
 from webapp.sessions.large import upload
 from webapp.web import Answer, begin_download, go_to, parse, refuse
 
@@ -119,30 +124,48 @@ def run() -> Answer:
     if waiting is None:
         flash("There is nothing left to import.")
         return go_to("entries.index")
+    if _is_another(waiting):
+        return _show_other()
     try:
-        _imports().look_again(current_user_id())
+        if _imports().look_again(current_user_id()).secret:
+            check_fresh()  # It may have become secret since.
     except Invalid as error:
         mistakes = error.mistakes if isinstance(error, WrongLines) else ()
         shown = {"waiting": waiting, "most": MOST_SHOWN, "mistakes": mistakes}
         return refuse(error, "entries/import.html", **shown)
     page = render_template("entries/import_run.html", place=PLACE)
-    steps = _steps(page, current_user_id(), this_writer())
+    steps = _steps(page, current_user_id(), waiting.id, this_writer())
     # nginx would keep the page until all of it is there.
     return Response(stream_with_context(steps), headers={"X-Accel-Buffering": "no"})
 
 
 @blueprint.post("/import/drop")
 def drop() -> Answer:
+    waiting = _imports().waiting(current_user_id())
+    if waiting and _is_another(waiting):
+        return _show_other()
     _imports().drop(current_user_id())
     flash("The file is forgotten.")
     return go_to("files.choose")
 
 
-def _steps(page: str, user_id: int, by: str) -> Iterator[str]:
+def _is_another(waiting: Waiting) -> bool:
+    """Tell whether the form in hand is of another file than the one that waits."""
+    return request.form.get("import") != str(waiting.id)
+
+
+def _show_other() -> Answer:
+    flash("Another file was uploaded since. This is what it would do.")
+    return go_to("files.choose")
+
+
+def _steps(page: str, user_id: int, import_id: int, by: str) -> Iterator[str]:
     before, after = page.split(PLACE)
     yield before
     try:
-        yield from _progress(user_id, by)
+        yield from _progress(user_id, import_id, by)
+    except NotFound:
+        yield render_template("entries/_import_over.html")
     except HoldfastError as error:
         yield render_template("entries/_import_halted.html", reason=str(error))
     except SQLAlchemyError:
@@ -151,11 +174,11 @@ def _steps(page: str, user_id: int, by: str) -> Iterator[str]:
     yield after
 
 
-def _progress(user_id: int, by: str) -> Iterator[str]:
+def _progress(user_id: int, import_id: int, by: str) -> Iterator[str]:
     """Do all steps; write how far it is at each hundredth, and at the end the sums."""
     said = -1
     while True:
-        progress = _imports().step(user_id, by=by)
+        progress = _imports().step(user_id, import_id, by=by)
         if progress.is_done:
             break
         if (hundredths := 100 * progress.done // progress.total) > said:

@@ -41,8 +41,10 @@ UNREADABLE = (
 )
 OVERTAKEN = "Another file of yours came at the same time. Look which of them is there."
 
-OF_PERSON = select(EntryImport).where(
-    EntryImport.user_id == USER, EntryImport.total.is_not(None)
+ONE = select(EntryImport).where(
+    EntryImport.user_id == USER,
+    EntryImport.id == bindparam("import_id"),
+    EntryImport.total.is_not(None),
 )
 SHOWN = select(*EntryImport.__table__.c).where(
     EntryImport.user_id == USER,
@@ -77,6 +79,7 @@ class Progress:
 class Waiting:
     """A file that was uploaded: what it would do when it was, and how far it is."""
 
+    id: int
     mode: str
     created_at: datetime
     progress: Progress
@@ -119,36 +122,33 @@ class Imports:
 
     def waiting(self, user_id: int) -> Waiting | None:
         """Return what the person has uploaded within the last day, if anything."""
-        given = {"user_id": user_id, "since": clock.now() - LIFETIME}
-        with self._database.read() as db:
-            row = db.execute(SHOWN, given).first()
+        row = self._find(user_id)
         if row is None:
             return None
         text = self._open(row.forecast, row)
         forecast = None if text is None else Forecast.model_validate_json(text)
-        return Waiting(row.mode, row.created_at, _progress(row), forecast)
+        return Waiting(row.id, row.mode, row.created_at, _progress(row), forecast)
 
-    def look_again(self, user_id: int) -> None:
-        """Check a file of which nothing is done against what is there by now.
+    def look_again(self, user_id: int) -> Forecast:
+        """Return what a file would do now; for one that has begun, nothing more.
 
         Raises WrongLines where the room was taken or an end has passed meanwhile, and
         Invalid for what cannot be read any more. Nothing changes.
         """
-        given = {"user_id": user_id, "since": clock.now() - LIFETIME}
-        with self._database.read() as db:
-            row = db.execute(SHOWN, given).first()
-        if row is not None and not row.done:
-            self._check.foretell(user_id, self._lines(row), row.mode)
+        row = self._find(user_id)
+        if row is None or row.done:
+            return Forecast()
+        return self._check.foretell(user_id, self._lines(row), row.mode)
 
-    def step(self, user_id: int, *, by: str) -> Progress:
+    def step(self, user_id: int, import_id: int, *, by: str) -> Progress:
         """Do the next few lines in one transaction; the last step ends the import.
 
-        Raises NotFound where nothing waits, QuotaReached, and Invalid for what cannot
-        be read any more. What was done before stays done.
+        Raises NotFound where this import is over or dropped, QuotaReached, and Invalid
+        for what cannot be read any more. What was done before stays done.
         """
         with self._writing.begin(user_id) as (db, usage):
-            given = {"user_id": user_id}
-            found = db.execute(OF_PERSON.with_for_update(), given).scalar()
+            given = {"user_id": user_id, "import_id": import_id}
+            found = db.execute(ONE.with_for_update(), given).scalar()
             if found is None:
                 raise NotFound("There is nothing left to import.")
             given = {"import_id": found.id, "limit": 1}
@@ -229,16 +229,22 @@ class Imports:
     def _clear_away(self, import_id: int) -> int:
         """Delete some parts, or the last trace; return how many rows that were."""
         with self._database.write() as db:
+            # Whoever has it open is not to go on with what is left. First, as a step
+            # locks it first: the other way round each would wait for the other.
+            halted = update(EntryImport).where(EntryImport.id == import_id)
+            db.execute(halted.values(total=None))
             parts = _ids_of_parts(db, import_id)
             if parts:
                 gone = delete(EntryImportPart).where(EntryImportPart.id.in_(parts))
                 db.execute(gone)
-                # Whoever has it open is not to go on with what is left.
-                halted = update(EntryImport).where(EntryImport.id == import_id)
-                db.execute(halted.values(total=None))
                 return len(parts)
             gone = delete(EntryImport).where(EntryImport.id == import_id)
             return db.connection().execute(gone).rowcount
+
+    def _find(self, user_id: int) -> AnyRow | None:
+        given = {"user_id": user_id, "since": clock.now() - LIFETIME}
+        with self._database.read() as db:
+            return db.execute(SHOWN, given).first()
 
     def _lines(self, row: AnyRow) -> Iterator[list[Line]]:
         """Read all of a file that waits, with its entries numbered from 1."""
