@@ -159,3 +159,22 @@ def test_a_quota_counts_the_batch_as_a_whole(app_with: Callable[..., Flask]) -> 
     answer = program.batch({"op": "delete", "key": "a"}, put("c"))
     assert answer.status_code == 200
     assert program.keys() == ["b", "c"]
+
+
+def test_a_small_batch_has_no_more_patched_than_it_could_bring(
+    app_with: Callable[..., Flask],
+) -> None:
+    app = app_with(max_value_size=1000)
+    program = program_of(Browser(app.test_client(), "alice").sign_up())
+    large = f'{{"a": "{"x" * 900}"}}'
+    for at in range(7):
+        program.put(f"k{at}", large)
+    patches = [
+        {"op": "patch", "key": f"k{at}", "patch": {"a": None}} for at in range(7)
+    ]
+    told = problem(program.batch(*patches), 413, "too-large")
+    assert "operation 6" in told["detail"]
+    assert "6,000 bytes" in told["detail"]
+    assert program.get("k0").text == large
+    answer = program.batch(*patches[:5])
+    assert [each["status"] for each in answer.json["results"]] == [200] * 5

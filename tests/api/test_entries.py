@@ -228,6 +228,21 @@ def test_a_patch_leaves_numbers_as_they_were_typed(program: Program) -> None:
     assert answer.text == f'{{{expected}, "d": 98765432109876543210.50}}'
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('{"a":[1,2],"b":": ,"}', '{"a":[1,2],"b":": ,","c":{"d":3}}'),
+        ('{"a": [1, 2]}', '{"a": [1, 2], "c": {"d": 3}}'),
+        ("{}", '{"c": {"d": 3}}'),
+    ],
+)
+def test_a_patch_writes_no_more_spaces_than_there_were(
+    program: Program, before: str, after: str
+) -> None:
+    program.put("k", before)
+    assert program.patch("k", '{"c": {"d": 3}}').text == after
+
+
 def test_only_json_that_is_there_can_be_patched(program: Program) -> None:
     problem(program.patch("k", "{}"), 404, "not-found")
     program.put("k", "text", TEXT)

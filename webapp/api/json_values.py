@@ -4,6 +4,7 @@ Python would make 1.10 to 1.1, and 1e400 to infinity.
 """
 
 import json
+import re
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,8 @@ from webapp.errors import Invalid, NotNumber
 # is beyond they take for infinity, or refuse (RFC 8259, 6).
 DIGITS = 400
 LARGEST = Decimal(sys.float_info.max)
+# A string, which may have anything in it, or what stands between parts.
+SEPARATOR = re.compile(r'"(?:[^"\\]|\\.)*"|([,:]\s?)')
 
 
 class RepeatedName(ValueError):
@@ -91,20 +94,33 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return named
 
 
-def write(value: Any) -> str:
-    """Write it as JSON, numbers as they were typed."""
+def gap_of(text: str) -> str:
+    """Return what stands after commas and colons in a JSON text: a space, or nothing.
+
+    Written with more than before, a value could be too large for where it was.
+    """
+    for found in SEPARATOR.finditer(text):
+        if separator := found[1]:
+            return separator[1:] and " "
+    return " "
+
+
+def write(value: Any, gap: str = " ") -> str:
+    """Write it as JSON, numbers as they were typed, with a gap between the parts."""
     match value:
         case Number(text) | Verbatim(text):
             return text
         case dict():
-            pairs = (f"{write(name)}: {write(each)}" for name, each in value.items())
-            return f"{{{', '.join(pairs)}}}"
+            pairs = (
+                f"{write(name)}:{gap}{write(each, gap)}" for name, each in value.items()
+            )
+            return f"{{{f',{gap}'.join(pairs)}}}"
         case list() | tuple():
-            return f"[{', '.join(map(write, value))}]"
+            return f"[{f',{gap}'.join(write(each, gap) for each in value)}]"
         case datetime():
             return write(value.isoformat().replace("+00:00", "Z"))
         case BaseModel():
-            return write(dict(value))
+            return write(dict(value), gap)
         case _:
             return json.dumps(value, ensure_ascii=False)
 

@@ -19,11 +19,21 @@ from webapp.entries.inputs import NewEntry, NewValue
 from webapp.entries.models import Entry
 from webapp.entries.secret_values import UNREADABLE
 from webapp.entries.service import Entries
-from webapp.errors import HoldfastError, NotFound, NotJson, NotNumber, Unreadable
+from webapp.errors import (
+    HoldfastError,
+    NotFound,
+    NotJson,
+    NotNumber,
+    TooLarge,
+    Unreadable,
+)
+from webapp.pace import Pace
 from webapp.web import check
 
 CREATED, OK, NO_CONTENT = HTTPStatus.CREATED, HTTPStatus.OK, HTTPStatus.NO_CONTENT
 ANY = Conditions()
+# Of the largest value: what a batch may have patched, as its body may have (web.py).
+TIMES_LARGEST = 6
 
 
 @dataclass(frozen=True)
@@ -31,11 +41,13 @@ class Written:
     """What a write left: the status it is answered with, and the entry, if any.
 
     `value` is JSON that the writer cannot know, None where it was given or is secret.
+    `read` is what was read for it, in bytes of key and value.
     """
 
     status: HTTPStatus
     entry: Entry | None = None
     value: str | None = None
+    read: int = 0
 
 
 class StepFailed(HoldfastError):
@@ -87,7 +99,8 @@ class Door:
             if entry.kind != "json":
                 raise NotJson("Only a JSON value can be patched; this one is text.")
             merged = json_values.merge(_parse_target(value), patch)
-            return self._replace(asker, entry, json_values.write(merged))
+            gap = json_values.gap_of(value)
+            return self._replace(asker, entry, json_values.write(merged, gap))
 
     def increment(
         self, asker: Asker, key: str, by: Decimal, conditions: Conditions = ANY
@@ -111,15 +124,28 @@ class Door:
 
     def batch(self, asker: Asker, batch: Batch) -> Sequence[StepResult]:
         """Do all of it in one transaction; raises StepFailed when one fails."""
-        results = []
+        results, pace, told = [], Pace(), 0
         with self._entries.at_once(asker.user_id):
             for number, step in enumerate(batch.operations):
                 try:
                     written = self._step(asker, step)
+                    if written.read and written.entry:
+                        told += max(written.read, written.entry.size)
+                        self._check_told(told)
                 except HoldfastError as error:
                     raise StepFailed(number, error) from error
                 results.append(_result(step.key, written))
+                pace.tick()
         return results
+
+    def _check_told(self, size: int) -> None:
+        """Raise TooLarge where a small request would have too much done and told."""
+        most = TIMES_LARGEST * self._entries.quota.value_size
+        if size > most:
+            raise TooLarge(
+                operations="What is patched and incremented together has more than "
+                f"{most:,} bytes. Divide it."
+            )
 
     def _step(self, asker: Asker, step: Put | Patch | Add | Delete) -> Written:
         conditions = Conditions(step.if_match, step.if_none_match)
@@ -168,9 +194,8 @@ class Door:
         """Give it another JSON value, which is told unless it is secret."""
         is_secret = entry.encrypted_by is not None
         given = {"kind": "json", "value": value, "secret": is_secret}
-        if is_secret:
-            return self._change(asker, entry, given, NO_CONTENT)
-        return Written(OK, self._change(asker, entry, given, OK).entry, value)
+        changed = self._change(asker, entry, given, NO_CONTENT if is_secret else OK)
+        return replace(changed, value=None if is_secret else value, read=entry.size)
 
     def _change(
         self, asker: Asker, entry: Any, given: dict[str, Any], status: HTTPStatus
