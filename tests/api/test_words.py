@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import JSON, MERGE_PATCH, Program, problem
+from tests.browser import Browser
 
 BATCH = "/api/v1/batch"
 KEY = {"key": "k"}
@@ -99,3 +100,42 @@ def test_of_a_name_that_is_sent_twice_neither_is_dropped(
     answer = program.ask(method, path, data=body, content_type=content_type)
     assert "twice" in problem(answer, 400, "invalid")["detail"]
     assert program.get("k").text == "1"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/entries/k"),
+        ("DELETE", "/api/v1/entries/k"),
+        ("POST", "/api/v1/entries/k/increment"),
+        ("GET", "/api/v1/account"),
+    ],
+)
+def test_a_parameter_that_does_nothing_is_told(
+    program: Program, method: str, path: str
+) -> None:
+    program.put("k", "1")
+    answer = program.ask(method, f"{path}?by=5", json={})
+    assert "no such field" in problem(answer, 400, "invalid")["errors"]["by"]
+    assert program.get("k").text == "1"
+
+
+def test_a_form_with_two_keys_stores_neither(program: Program) -> None:
+    form = {"key": ["a", "b"], "value": "1"}
+    told = problem(program.ask("POST", "/store", data=form), 400, "invalid")
+    assert "once" in told["errors"]["key"]
+    assert program.keys() == []
+
+
+@pytest.mark.parametrize("end", [False, [], 0, 4_102_444_800, {}])
+def test_only_a_time_is_an_end(program: Program, end: Any) -> None:
+    put = {"op": "put", "text": "x", "expires_at": end} | KEY
+    told = problem(program.batch(put), 400, "invalid")
+    assert "2027-01-31" in told["errors"]["operations.0.expires_at"]
+
+
+def test_a_browser_cannot_call_itself_a_token(alice: Browser) -> None:
+    alice.client.environ_base["HTTP_USER_AGENT"] = "token:somebody else's"
+    alice.keep("k", "1").submit("/entries/k/edit", value="2")
+    assert "the token" not in alice.open("/entries/k/history").text
+    assert "by token" in alice.text

@@ -1,6 +1,7 @@
 """What people type about themselves, for the page, the API and the command line."""
 
 import re
+import unicodedata
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Annotated, Any, Literal, Self
 
@@ -78,8 +79,8 @@ def _check_token_name(value: str) -> str:
 def _check_prefix(value: str) -> str:
     if len(value) > TOKEN_PREFIX_LENGTH:
         raise ValueError(f"Use at most {TOKEN_PREFIX_LENGTH} characters.")
-    if "\0" in value:
-        raise ValueError("No key has a NUL character in it.")
+    if any(unicodedata.category(character) == "Cc" for character in value):
+        raise ValueError("No key has control characters in it.")
     return value
 
 

@@ -10,8 +10,7 @@ from flask import Flask, Response, current_app, g, request
 from webapp.accounts.token_views import current_tokens
 from webapp.api.asker import Asker
 from webapp.api.rates import Left, Rates
-from webapp.entries.earlier_views import TOKEN_MARK
-from webapp.entries.shown import this_writer
+from webapp.entries.shown import TOKEN_MARK, this_writer
 from webapp.errors import InvalidToken, TooMany
 from webapp.programs import bearer_token, is_for_programs
 from webapp.sessions.guard import check_fresh, current_copy, origin, session

@@ -43,7 +43,7 @@ PATH_PARAMETERS: dict[str, Document] = {
 IF_MATCH = {
     "name": "If-Match",
     "in": "header",
-    "description": "Only while the entry has this ETag; `*`: only when there is one.",
+    "description": "Only while it has this ETag; `*`: only when there is one.",
     "schema": {"type": "string"},
 }
 IF_NONE_MATCH = {
@@ -172,10 +172,8 @@ def _parameters(operation: Operation) -> Iterator[Document]:
         yield {"name": name, "in": "path", "required": True} | PATH_PARAMETERS[name]
     if operation.query:
         yield from _query(operation.query)
-    if operation.is_conditional:
+    if operation.is_conditional or not operation.is_unsafe:
         yield from (IF_MATCH, IF_NONE_MATCH)
-    elif not operation.is_unsafe:
-        yield IF_NONE_MATCH
     if operation.is_unsafe:
         yield IDEMPOTENCY_KEY
 
@@ -271,7 +269,7 @@ def _failures(operation: Operation) -> set[int]:
         statuses |= {*WITH_BODY}
     if operation.is_unsafe:
         statuses |= {*UNSAFE}
-    if operation.is_conditional or is_batch:
+    if operation.is_conditional or not operation.is_unsafe or is_batch:
         statuses |= {*CONDITIONAL}
         # Of two who end a session neither loses anything.
         if operation.is_unsafe and "/sessions" not in operation.path:

@@ -21,6 +21,7 @@ from webapp.api.address import check_written
 from webapp.api.asker import Asker
 from webapp.api.conditions import Conditions, NotModified
 from webapp.api.door import current_asker, require_token
+from webapp.api.models import Given
 from webapp.api.replay import replayed
 from webapp.errors import Invalid, NotAcceptable, UnsupportedType
 from webapp.sessions.large import large_form, large_value
@@ -96,8 +97,9 @@ def _serve(shape: Operation, view: View, arguments: dict[str, Any]) -> Response:
         asker.check_key(arguments["key"])
     if not shape.is_raw:
         check_acceptable(JSON)
+    query = check(shape.query or Given, _parameters())
     if shape.query:
-        arguments["query"] = check(shape.query, _parameters())
+        arguments["query"] = query
     if shape.takes:
         arguments["body"] = _read_body(shape)
     if shape.is_unsafe:
@@ -146,8 +148,11 @@ def check_acceptable(content_type: str) -> None:
 
 
 def _parameters() -> dict[str, str]:
-    """Read the query; raises Invalid for what is given twice."""
-    given: MultiDict[str, str] = request.args
+    return _each_once(request.args)
+
+
+def _each_once(given: MultiDict[str, str]) -> dict[str, str]:
+    """Return what a query or a form says; raises Invalid for what is given twice."""
     for name, values in given.lists():
         if len(values) > 1:
             raise Invalid(**{name: "Give this once."})
@@ -159,7 +164,7 @@ def _read_body(shape: Operation) -> Any:
     _check_type(shape.takes)
     is_form = request.mimetype == FORM
     body = b"" if is_form else request.get_data()
-    given = request.form.to_dict()
+    given = _each_once(request.form)
     _check_whole()
     if is_form:
         given.pop("form_token", None)  # The guard has had a look at it.

@@ -19,6 +19,7 @@ from webapp.entries.comparing import beginning_of
 from webapp.entries.comparing import compare as compare_values
 from webapp.entries.earlier import EarlierValues
 from webapp.entries.shown import (
+    TOKEN_MARK,
     asks_for_all,
     current_entries,
     look_at,
@@ -36,9 +37,6 @@ blueprint = Blueprint("earlier", __name__, url_prefix="/entries")
 
 # The category of the notice that has a button to undo.
 UNDO = "undo"
-# How a token writes its name; everything else is a browser.
-TOKEN_MARK = "token:"  # noqa: S105
-
 # Earlier values on one page.
 LISTED = 15
 

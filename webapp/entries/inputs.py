@@ -127,7 +127,7 @@ def _check_labels(labels: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _none_if_empty(when: object) -> object:
-    return when or None
+    return None if when == "" else when
 
 
 def _check_end(when: datetime | None) -> datetime | None:
@@ -141,8 +141,9 @@ def _check_end(when: datetime | None) -> datetime | None:
 
 
 def check_moment(given: object) -> object:
-    """Raise ValueError for a number, which pydantic would take for seconds."""
-    if isinstance(given, str) and not MOMENT.match(given):
+    """Raise ValueError for what is no text, of which pydantic would take numbers."""
+    is_moment = given in (None, "") or isinstance(given, datetime)
+    if not is_moment and not (isinstance(given, str) and MOMENT.match(given)):
         raise ValueError("Write date and time like 2027-01-31T12:00:00.")
     return given
 

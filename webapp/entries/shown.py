@@ -21,6 +21,8 @@ from webapp.weight import count_fitting, weigh, weigh_value
 TOKEN_PLACE = Markup("<!-- form token -->")
 
 
+# How a token writes its name; everything else is a browser.
+TOKEN_MARK = "token:"  # noqa: S105
 # Bytes (see `weight`) of a page that a value shares with the key and the labels, which
 # stand there several times, and what it has of them whatever these are like.
 ROOM, LEAST = 10_000, 1_000
@@ -51,8 +53,9 @@ def current_entries() -> Entries:
 
 
 def this_writer() -> str:
-    """Say who writes: the browser, as it calls itself."""
-    return request.user_agent.string
+    """Say who writes: the browser, as it calls itself, which is never as a token."""
+    name = request.user_agent.string
+    return f" {name}" if name.startswith(TOKEN_MARK) else name
 
 
 def look_at(content: AnyRow | Content) -> Shown:
