@@ -18,11 +18,11 @@ from webapp.weight import cut, weigh
 # takes, of which three lines are shown, and the beginning of a value, of which one is.
 MOST_OF_ADDRESS, MOST_OF_KEY, MOST_OF_PREVIEW = 80, 115, 90
 # Those that all rows of a list have, and what each of them has beside the texts.
-ROOM, ROW = 12_200, 290
+ROOM, ROW, TAG = 12_600, 235, 32
 # What a label has beside its text, and the link to those that are left out.
 LABEL, MORE = 35, 45
-# What a label has beside it where all are listed.
-LABEL_LINE = 150
+# Of all labels: the room of one page, and what each has beside its text.
+LABELS_ROOM, LABEL_LINE = 12_000, 150
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ def in_brief(rows: Sequence[AnyRow], query: ListQuery) -> Iterator[Brief]:
     # Of a search the words are in the field, and in up to four addresses.
     left = ROOM - 6 * weigh(query.q + query.label)
     left -= sum(ROW + sum(map(weigh, each)) for each in texts)
+    left -= sum(TAG for row in rows if row.encrypted_by or row.kind == "json")
     with_labels = sum(bool(row.labels) for row in rows)
     share = left // with_labels - MORE if with_labels else 0
     for row, (address, key, preview) in zip(rows, texts, strict=True):
@@ -67,7 +68,7 @@ def address_of(row: AnyRow) -> str:
 
 def one_page_of(labels: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:
     """Give as many labels, and what is counted of each, as one page has room for."""
-    room = ROOM
+    room = LABELS_ROOM
     for label, count in labels:
         room -= LABEL_LINE + 2 * weigh(label)
         if room < 0:
