@@ -25,7 +25,7 @@ TOKEN_PLACE = Markup("<!-- form token -->")
 TOKEN_MARK = "token:"  # noqa: S105
 # Bytes (see `weight`) of a page that a value shares with the key and the labels, which
 # stand there several times, and what it has of them whatever these are like.
-ROOM, LEAST = 10_000, 1_000
+ROOM, LEAST = 9_700, 700
 
 
 @dataclass(frozen=True)
