@@ -20,6 +20,7 @@ from webapp.api.idempotency import KeptAnswer
 START = datetime(2099, 1, 1, 12, tzinfo=UTC)
 KEY = {"Idempotency-Key": '"8e03978e-40d5-43dd-bc93-6894a57f9324"'}
 DAY = timedelta(days=1)
+ENCRYPTION_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
 
 @pytest.fixture
@@ -235,3 +236,19 @@ def test_a_deleted_account_leaves_no_answer(app: Flask, alice: Browser) -> None:
     assert kept(app) == 1
     alice.open("/account/delete").send("/account/delete")
     assert kept(app) == 0
+
+
+def test_no_kept_answer_tells_what_became_secret(settings: Settings) -> None:
+    keyed = settings.model_copy(update={"encryption_keys": (ENCRYPTION_KEY,)})
+    app = create_app(keyed)
+    program = program_of(Browser(app.test_client(), "alice").sign_up())
+    program.put("k", '{"pin": 1}')
+    first = program.patch("k", '{"tide": "at noon"}', headers=KEY)
+    with app.extensions["database"].read() as db:
+        text = db.scalar(select(KeptAnswer.answer))
+    assert "noon" not in text
+    assert same(first, program.patch("k", '{"tide": "at noon"}', headers=KEY))
+    # The key was taken away: it is not done again, and not told.
+    program.client = create_app(settings).test_client()
+    again = program.patch("k", '{"tide": "at noon"}', headers=KEY)
+    problem(again, 409, "unreadable-value")

@@ -28,8 +28,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp import clock
 from webapp.database import BigId, Database, Model, UtcDateTime
+from webapp.encryption import Encryption
 from webapp.entries.models import Value
-from webapp.errors import InFlight, Invalid, KeyReused
+from webapp.errors import InFlight, Invalid, KeyReused, Unreadable
 
 KEPT = timedelta(hours=24)
 # After this long without an answer its process is taken to be gone.
@@ -102,13 +103,15 @@ def hash_of(parts: Iterable[bytes]) -> str:
 class Idempotency:
     """The answers kept, for a day each."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, encryption: Encryption) -> None:
         self._database = database
+        self._encryption = encryption
 
     def begin(self, asked: Asked) -> Claim | Answer:
         """Return the answer there is, or the right to make it.
 
-        Raises KeyReused for another request, InFlight while the first is under way.
+        Raises KeyReused for another request, InFlight while the first is under way, and
+        Unreadable for an answer whose key this site has no more.
         """
         claim = Claim(asked.key_hash, secrets.token_hex(16))
         # Another process may be first, and give up again.
@@ -128,7 +131,7 @@ class Idempotency:
                 if row.fingerprint != asked.fingerprint:
                     raise KeyReused("This Idempotency-Key came with another request.")
                 if row.answer is not None:
-                    return Answer.model_validate_json(row.answer)
+                    return self._open(row.answer, asked.key_hash)
                 if row.created_at > now - CLAIMED:
                     raise _in_flight()
             if row:
@@ -154,7 +157,7 @@ class Idempotency:
             kept = db.execute(
                 update(KeptAnswer)
                 .where(*_held(claim))
-                .values(answer=answer.model_dump_json())
+                .values(answer=self._seal(answer, claim.key_hash))
             )
             assert isinstance(kept, CursorResult)  # noqa: S101
             if not kept.rowcount:
@@ -169,6 +172,21 @@ class Idempotency:
         """Forget up to `limit` answers of more than a day ago; tell how many."""
         old = KeptAnswer.created_at < clock.now() - KEPT
         return self._database.delete_some(KeptAnswer.id, old, limit)
+
+    def _seal(self, answer: Answer, key_hash: str) -> str:
+        """Encrypt it where the site has keys: what it tells may have become secret."""
+        text = answer.model_dump_json()
+        if not self._encryption.fingerprints:
+            return text
+        return self._encryption.encrypt(text, ("answer", key_hash))
+
+    def _open(self, kept: str, key_hash: str) -> Answer:
+        text: str | None = kept
+        if not kept.startswith("{"):  # As JSON does and no token.
+            text = self._encryption.decrypt(kept, ("answer", key_hash))
+        if text is None:
+            raise Unreadable("It is done, but its answer cannot be read any more.")
+        return Answer.model_validate_json(text)
 
 
 def _in_flight() -> InFlight:

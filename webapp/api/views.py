@@ -13,6 +13,7 @@ from webapp.api.rates import Rates
 from webapp.api.replay import init_replay
 from webapp.api.service import Door
 from webapp.database import Database
+from webapp.encryption import Encryption
 from webapp.entries.service import Entries
 
 # Their import fills the table of operations.
@@ -24,7 +25,7 @@ def init_api(
 ) -> Idempotency:
     """Serve programs. To be called before the guard, which asks whose token it is."""
     init_door(app, Rates(settings.api_limit))
-    idempotency = Idempotency(database)
+    idempotency = Idempotency(database, Encryption(settings.encryption_keys))
     init_replay(app, idempotency)
     app.extensions["api_listing"] = Listing(database)
     needs_match = settings.api_if_match == "needed"
