@@ -134,6 +134,22 @@ def test_upgrading_any_release_keeps_what_was_there(url: str, revision: str) -> 
     assert _differences(database) == []
 
 
+def test_an_upgrade_gives_what_people_name_every_character(
+    any_database: Database,
+) -> None:
+    with any_database.engine.begin() as connection:
+        if connection.dialect.name in ("mysql", "mariadb"):
+            poor = "VARCHAR(300) CHARACTER SET latin1 NOT NULL"
+            connection.execute(text(f"ALTER TABLE sessions MODIFY user_agent {poor}"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0011'"))
+        _insert(connection)
+    assert any_database.upgrade()
+    assert _differences(any_database) == []
+    with any_database.write() as db:
+        db.execute(text("UPDATE sessions SET user_agent = '🦀'"))
+        assert db.execute(text("SELECT user_agent FROM sessions")).scalar() == "🦀"
+
+
 @pytest.mark.parametrize("table", ["users", "entries", "sessions"])
 def test_a_migration_that_makes_a_table_anew_loses_no_row(
     database: Database, table: str

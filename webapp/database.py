@@ -23,6 +23,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Row,
+    String,
     TypeDecorator,
     delete,
     event,
@@ -76,6 +77,23 @@ class Differing(TypeDecorator[Any]):
         from sqlalchemy.dialects import mysql  # noqa: PLC0415
 
         return dialect.type_descriptor(self.on_mariadb(mysql))
+
+
+class Words(Differing):
+    """What people and browsers call themselves and things; `length` in characters.
+
+    There the character set of a database may be one that has few letters.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def on_mariadb(self, types: Any) -> TypeEngine[Any]:
+        return types.VARCHAR(self.length, charset="utf8mb4")  # type: ignore[no-any-return]
 
 
 class UtcDateTime(Differing):

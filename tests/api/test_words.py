@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import JSON, MERGE_PATCH, Program, problem
+from tests.api.conftest import JSON, MERGE_PATCH, Program, problem, program_of
 from tests.browser import Browser
 
 BATCH = "/api/v1/batch"
@@ -139,3 +139,12 @@ def test_a_browser_cannot_call_itself_a_token(alice: Browser) -> None:
     alice.keep("k", "1").submit("/entries/k/edit", value="2")
     assert "the token" not in alice.open("/entries/k/history").text
     assert "by token" in alice.text
+
+
+def test_a_token_may_be_called_anything(alice: Browser) -> None:
+    name = "🦀 ночь"
+    crab = program_of(alice, name=name, prefix=name)
+    assert crab.put(name, "1").status_code == 201
+    assert crab.put(name, "2").status_code == 204
+    assert f"the token “{name}”" in alice.open(f"/entries/{name}/history").text
+    assert name in alice.open("/account/history").text

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.database import BigId, Model, UtcDateTime
+from webapp.database import BigId, Model, UtcDateTime, Words
 
 TOKEN_NAME_LENGTH = 60
 TOKEN_PREFIX_LENGTH = 200
@@ -43,9 +43,9 @@ class Event(Model):
     kind: Mapped[str] = mapped_column(String(30))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     address: Mapped[str] = mapped_column(String(45))
-    user_agent: Mapped[str] = mapped_column(String(300))
+    user_agent: Mapped[str] = mapped_column(Words(300))
     # What it happened to: the name of a token.
-    about: Mapped[str] = mapped_column(String(TOKEN_NAME_LENGTH), server_default="")
+    about: Mapped[str] = mapped_column(Words(TOKEN_NAME_LENGTH), server_default="")
 
 
 class Token(Model):
@@ -63,16 +63,16 @@ class Token(Model):
     # SHA-256 of the token in hexadecimal; the token itself is shown once.
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    name: Mapped[str] = mapped_column(String(TOKEN_NAME_LENGTH))
+    name: Mapped[str] = mapped_column(Words(TOKEN_NAME_LENGTH))
     can_write: Mapped[bool]
     can_read_secrets: Mapped[bool]
     # Empty: all keys. Compared in Python only, where no case and no accent is lost.
-    key_prefix: Mapped[str] = mapped_column(String(TOKEN_PREFIX_LENGTH))
+    key_prefix: Mapped[str] = mapped_column(Words(TOKEN_PREFIX_LENGTH))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # Where it was used last.
     address: Mapped[str] = mapped_column(String(45), default="")
-    user_agent: Mapped[str] = mapped_column(String(300), default="")
+    user_agent: Mapped[str] = mapped_column(Words(300), default="")
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     end_reason: Mapped[str | None] = mapped_column(String(30))

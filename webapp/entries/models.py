@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
 
-from webapp.database import BigId, Differing, Model, UtcDateTime
+from webapp.database import BigId, Differing, Model, UtcDateTime, Words
 from webapp.encryption import FINGERPRINT_LENGTH
 from webapp.entries.postgresql_index import make_postgresql_indexes
 from webapp.entries.search_index import LONGEST, make_search_index
@@ -25,15 +25,10 @@ LARGE = text(f"size > {LONGEST}")
 DELETED = text("key_deleted_at IS NOT NULL")
 
 
-class Exact(Differing):
+class Exact(Words):
     """Two are one only when every code point is the same; `length` in characters."""
 
-    impl = String
     cache_ok = True
-
-    def __init__(self, length: int) -> None:
-        super().__init__(length)
-        self.length = length
 
     def on_mariadb(self, types: Any) -> TypeEngine[Any]:
         return types.VARCHAR(  # type: ignore[no-any-return]
@@ -74,7 +69,7 @@ class Content:
         Exact(MOST_LABELS * (LABEL_LENGTH + 1)), server_default=""
     )
     # Who made this value: a browser as it calls itself, or a token's name.
-    written_by: Mapped[str] = mapped_column(String(WRITER_LENGTH), server_default="")
+    written_by: Mapped[str] = mapped_column(Words(WRITER_LENGTH), server_default="")
 
 
 class Entry(Content, Model):
@@ -113,7 +108,7 @@ class PastValue(Content, Model):
 
     # Set where the entry was deleted with this value: such are what the bin shows.
     key_deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    deleted_by: Mapped[str] = mapped_column(String(WRITER_LENGTH), server_default="")
+    deleted_by: Mapped[str] = mapped_column(Words(WRITER_LENGTH), server_default="")
 
 
 class Label(Model):

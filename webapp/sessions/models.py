@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ForeignKey, Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.database import BigId, Model, UtcDateTime
+from webapp.database import BigId, Model, UtcDateTime, Words
 
 # What `active_hours` begins with: the hour of the log-in.
 FIRST_HOUR = "1"
@@ -39,7 +39,7 @@ class SessionRecord(Model):
     # Whether "Keep me logged in" was ticked: other timeouts, a cookie that stays.
     kept: Mapped[bool] = mapped_column(server_default=false())
     address: Mapped[str] = mapped_column(String(45))
-    user_agent: Mapped[str] = mapped_column(String(300))
+    user_agent: Mapped[str] = mapped_column(Words(300))
     # SHA-256 of the cookie that tells a browser that has logged in before.
     device_hash: Mapped[str] = mapped_column(String(64), server_default="")
     # When it was active, of the last week (see activity.py). Empty: not written down.
