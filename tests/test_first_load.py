@@ -31,8 +31,9 @@ HEADERS = 600
 LIGHT = FIRST_LOAD - 20 * 3 * 6
 ALICE = 1
 GZIP = {"Accept-Encoding": "gzip"}
-# Of one byte, of four, and of one that is five in HTML.
-CHARACTERS = ("x", "🦀", "&", "'")
+# Of one byte, of four, of one that is five in HTML, and of one that is three in an
+# address.
+CHARACTERS = ("x", "🦀", "&", "'", "#")
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 AGENTS = [
     f"Mozilla/5.0 ({system}; rv:{version}.0) Gecko/20100101 Firefox/{version}.0"

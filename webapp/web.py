@@ -33,7 +33,7 @@ from webapp.error_pages import init_error_pages, retry_after
 from webapp.errors import Forbidden, HoldfastError, Invalid
 from webapp.programs import bearer_token, own_path
 from webapp.static_files import YEAR, init_static_files
-from webapp.weight import as_value, cut
+from webapp.weight import as_iri, as_value, cut, cut_value
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 BODY_MARGIN = 16_384
@@ -62,8 +62,6 @@ MISTAKES = {
 MOST_ADDRESSES = 500
 # From then on days are counted in months.
 MONTHS = timedelta(days=60)
-# Characters beyond ASCII, as an address has them.
-ENCODED = re.compile(r"(?:%[89A-F][0-9A-F])+")
 # A path, and a query if there is one; no host, and nothing a browser would read as one.
 PATH = re.compile(r"/(?![/\\])[^\x00-\x20\x7f\\]*")
 Answer = str | tuple[str, int] | WerkzeugResponse
@@ -91,6 +89,7 @@ def init_web(app: Flask, largest_value: int, largest_file: int) -> None:
     app.add_template_filter(moment)
     app.add_template_filter(as_value)
     app.add_template_filter(cut)
+    app.add_template_filter(cut_value)
     init_error_pages(app)
 
 
@@ -281,11 +280,6 @@ def own_address() -> str:
     path = own_path()
     query = request.query_string.decode()
     return f"{path}?{query}" if query else path
-
-
-def as_iri(address: str) -> str:
-    """Write what is beyond ASCII as it is: a third of the bytes."""
-    return ENCODED.sub(lambda found: unquote(found[0]), address)
 
 
 def _address_for(app: Flask) -> Callable[..., str]:

@@ -37,9 +37,14 @@ def take(browser: Browser, content: str | bytes, mode: str = "replace") -> Brows
 
 def run(browser: Browser) -> Browser:
     """Press the button, and wait for the end of the page."""
-    browser.send("/entries/import/run")
+    browser.send(action_of(browser, "run"))
     _ = browser.page.text
     return browser
+
+
+def action_of(browser: Browser, act: str) -> str:
+    """Where the form of the page of an import leads that does this."""
+    return str(browser.tree.xpath(f"//form/@action[contains(., '/{act}')]")[0])
 
 
 def export(browser: Browser, kind: str) -> bytes:

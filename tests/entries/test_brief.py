@@ -1,9 +1,13 @@
 """What is long is shown in part, and the rest of it is where the part leads."""
 
+import json
+
 import pytest
 from flask import Flask
 
 from tests.browser import Browser
+from tests.entries.files import send
+from webapp.entries.comparing import beginning_of, compare
 from webapp.entries.inputs import NewEntry, NewValue
 from webapp.entries.models import KEY_LENGTH, LABEL_LENGTH, MOST_LABELS
 from webapp.entries.service import Entries
@@ -162,3 +166,26 @@ def test_a_text_is_cut_at_a_character_and_never_weighs_more(text: str) -> None:
 
 def test_quotation_marks_weigh_nothing_more_in_a_value() -> None:
     assert weigh_value(SIGNS) == 4 + 5 + 1 + 1 + 2 + 4
+
+
+def test_of_many_changes_the_first_are_seen_and_one_gap() -> None:
+    sizes = [4000] * 7 + [1] * 243
+    old = [line for at, size in enumerate(sizes) for line in (f"{at}", "o" * size)]
+    new = [line.replace("o", "n") for line in old]
+    lines, is_part = beginning_of(compare("\n".join(old), "\n".join(new)), 9_700)
+    assert is_part
+    assert {line.change for line in lines} == {"same", "removed", "added", "gap"}
+    changes = [line.change for line in lines]
+    assert "gap gap" not in " ".join(changes)
+    assert changes[-1] == "gap"
+    assert sum(25 + weigh_value(line.text) for line in lines) < 10_000
+
+
+def test_a_forecast_shows_where_two_values_differ(alice: Browser) -> None:
+    old = '{"host": "a", "port": "1", "user": "b", "db": "c", "pw": "old"}'
+    alice.keep("k", old, kind="json")
+    new = json.dumps([{"key": "k", "value": old.replace("old", "new")}])
+    send(alice, new)
+    (gone,), (come,) = (alice.tree.xpath(f"//{tag}/text()") for tag in ("del", "ins"))
+    assert "old" in gone
+    assert "new" in come

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from config.settings import Settings
 from tests.browser import Browser
-from tests.entries.files import export, figures, mistakes, run, send, take
+from tests.entries.files import action_of, export, figures, mistakes, run, send, take
 from webapp import clock, create_app, pace
 from webapp.entries.checking import MOST_MISTAKES, FileCheck, WrongLines
 from webapp.entries.import_parts import PART_LINES, PARTS
@@ -245,12 +245,12 @@ def test_the_page_says_how_far_it_is_while_it_runs(
     app: Flask, alice: Browser, imports: Imports
 ) -> None:
     send(alice, lines(5 * PART_LINES))
-    form = alice._form("/entries/import/run", {})
+    form = alice._form(action_of(alice, "run"), {})
     answer = alice.client.post(form.action, data=dict(form.form_values()))
     assert answer.headers["X-Accel-Buffering"] == "no"
     assert answer.text.count("<progress") == 4
     send(alice, lines(5 * PART_LINES, "other"))
-    form = alice._form("/entries/import/run", {})
+    form = alice._form(action_of(alice, "run"), {})
     running = alice.client.post(
         form.action, data=dict(form.form_values()), buffered=False
     )
@@ -276,7 +276,7 @@ def test_a_step_that_fails_leaves_what_was_done_and_says_so(
     run(alice.open("/entries/import"))
     assert "It stopped: You have" in alice.text
     assert len(values(app)) == PART_LINES + 1
-    alice.open("/entries/import").send("/entries/import/drop")
+    alice.open("/entries/import").send(action_of(alice, "drop"))
     assert rows(app) == (0, 0)
     assert len(values(app)) == PART_LINES + 1
 
@@ -290,7 +290,7 @@ def test_another_file_takes_the_place_of_one_that_waits(
     assert rows(app) == (2, 2)
     alice.open("/entries/import")
     assert figures(alice)["New"] == "3"
-    alice.send("/entries/import/drop")
+    alice.send(action_of(alice, "drop"))
     assert rows(app) == (1, 1)
     assert "There is nothing left to import." in _post(alice, "run").text
     assert figures(bob.open("/entries/import"))["New"] == "2"
@@ -356,7 +356,7 @@ def test_no_more_is_received_than_may_be_imported(
     alice = Browser(app.test_client(), "alice").sign_up()
     file = "key,value\n" + "".join(f"k{at},{'v' * 1000}\n" for at in range(280))
     assert send(alice, file).status == 200
-    alice.send("/entries/import/drop")
+    alice.send(action_of(alice, "drop"))
     assert send(alice, file * 2).status == 413
     large = {"mode": "x" * 200_000, "file": (BytesIO(b"x"), "f")}
     assert alice.client.post("/entries/import", data=large).status_code == 413
@@ -368,7 +368,7 @@ def test_no_more_is_received_than_may_be_imported(
 
 def test_a_form_from_elsewhere_does_nothing(app: Flask, alice: Browser) -> None:
     send(alice, lines(1))
-    for path in ("", "/run", "/drop"):
+    for path in ("", "/1/run", "/1/drop"):
         answer = alice.client.post(f"/entries/import{path}")
         assert answer.status_code == 403
     assert rows(app) == (1, 1)
@@ -424,7 +424,7 @@ class _Clock:
 def _post(browser: Browser, act: str) -> Browser:
     form = browser.open("/entries/import")._form("/logout", {})
     browser.page = browser.client.post(
-        f"/entries/import/{act}", data=dict(form.form_values()), follow_redirects=True
+        f"/entries/import/1/{act}", data=dict(form.form_values()), follow_redirects=True
     )
     return browser
 

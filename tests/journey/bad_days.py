@@ -13,6 +13,8 @@ LIMITS = {"LOGIN_ATTEMPTS": "1", "MAX_ENTRIES": "4", "MAX_VALUE_SIZE": "1kB"}
 DAMAGE = (
     "ALTER TABLE tokens RENAME TO tokens_elsewhere",
     "UPDATE users SET created_at = 'nonsense' WHERE name = 'unlucky'",
+    "CREATE TRIGGER full BEFORE INSERT ON entries WHEN NEW.key = 'too much' "
+    "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
 )
 
 

@@ -144,13 +144,18 @@ def _locked(person: Person) -> None:
 
 
 def _halted(person: Person) -> None:
+    import_of("key,value\none,1\ntoo much,2\n")(person)
+    person.arrives(FORETOLD).press("Import").arrives("Import", "It stopped")
+
+
+def _overtaken(person: Person) -> None:
     import_of("key,value\none,1\ntwo,2\nthree,3\n")(person)
     person.arrives(FORETOLD)
     tab = person.tab()
     for number in range(3):
         tab.keep(f"meanwhile {number}", "there is no room left")
     tab.page.close()
-    person.press("Import").arrives("Import", "It stopped")
+    person.press("Import").arrives(FORETOLD, "cannot be taken any more", status=400)
 
 
 def _too_large_a_value(person: Person) -> None:
@@ -166,6 +171,7 @@ BAD_DAYS = {
     "edit-unreadable": Visit("anna", entry("door code", "Edit"), "Edit door code"),
     "new-too-large": Visit("anna", _too_large_a_value, "New entry", 413),
     "import-halted": Visit("anna", _halted, "Import"),
+    "import-overtaken": Visit("anna", _overtaken, FORETOLD, 400),
     "500": Visit("unlucky", at("/account"), "Something went wrong here", 500),
     "503": Visit("anna", at("/account/tokens"), CANNOT, 503),
 }

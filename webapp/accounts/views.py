@@ -37,7 +37,6 @@ from webapp.sessions.guard import (
     check_form_token,
     current_copy,
     current_sessions,
-    is_sensitive,
     origin,
     public,
     session,
@@ -260,9 +259,10 @@ def _go_on(act: str) -> Answer:
     if not act:
         return redirect(_next_page(), SEE_OTHER)
     endpoint, arguments = _match(act)
-    if not is_sensitive(endpoint, arguments):
-        raise Forbidden("Only what needs your password can be confirmed.")
     view: Any = current_app.view_functions[endpoint]
+    # What needed the password may need it no more, as an entry that is not secret now.
+    if not hasattr(view, "is_sensitive"):
+        raise Forbidden("Only what needs your password can be confirmed.")
     return view(**arguments)  # type: ignore[no-any-return]
 
 

@@ -185,7 +185,7 @@ class Idempotency:
         if not kept.startswith("{"):  # As JSON does and no token.
             text = self._encryption.decrypt(kept, ("answer", key_hash))
         if text is None:
-            raise Unreadable("It is done, but its answer cannot be read any more.")
+            raise Unreadable("It was answered, but that cannot be read any more.")
         return Answer.model_validate_json(text)
 
 

@@ -95,14 +95,12 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def gap_of(text: str) -> str:
-    """Return what stands after commas and colons in a JSON text: a space, or nothing.
+    """Return what is to stand after commas and colons: nothing where some have nothing.
 
-    Written with more than before, a value could be too large for where it was.
+    Written with more spaces than before, a value could be too large for where it was.
     """
-    for found in SEPARATOR.finditer(text):
-        if separator := found[1]:
-            return separator[1:] and " "
-    return " "
+    separators = (found[1] for found in SEPARATOR.finditer(text))
+    return "" if any(each and not each[1:] for each in separators) else " "
 
 
 def write(value: Any, gap: str = " ") -> str:

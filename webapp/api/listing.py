@@ -107,13 +107,13 @@ def _search_postgresql(
     """Look through the next entries in order, and for the rest ask the indexes."""
     part = LIST.limit(query.limit + 1)
     matching = (*chosen, contains(query.q, "postgresql"))
-    places = PLACES.with_only_columns(Entry.id, Entry.key).where(*chosen)
-    next_ones = db.execute(places.limit(STEP_ROWS + 1), given).all()
-    if len(next_ones) <= STEP_ROWS:
+    places = PLACES.where(*chosen)
+    keys = places.with_only_columns(Entry.key).offset(STEP_ROWS).limit(1)
+    last = db.scalar(keys, given)
+    if last is None:
         # By their IDs: where few are under a prefix all would be searched first.
-        few = [row.id for row in next_ones]
+        few = db.scalars(places.with_only_columns(Entry.id), given).all()
         return db.execute(part.where(*matching, Entry.id.in_(few)), given).all()
-    last = next_ones[-1].key
     found = db.execute(part.where(*matching, Entry.key <= last), given).all()
     if len(found) <= query.limit:
         beyond = select(Entry).where(MINE, NOT_OVER, *matching, Entry.key > last)

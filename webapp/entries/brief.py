@@ -11,14 +11,13 @@ from flask import url_for
 from webapp.database import AnyRow
 from webapp.entries.inputs import ListQuery
 from webapp.entries.models import labels_of
-from webapp.web import as_iri
-from webapp.weight import cut, weigh
+from webapp.weight import as_iri, cut, weigh, weigh_in_address
 
 # Bytes (see `weight`) that an address takes before a number takes its place, that a key
 # takes, of which three lines are shown, and the beginning of a value, of which one is.
-MOST_OF_ADDRESS, MOST_OF_KEY, MOST_OF_PREVIEW = 80, 115, 90
+MOST_OF_ADDRESS, MOST_OF_KEY, MOST_OF_PREVIEW = 80, 115, 80
 # Those that all rows of a list have, and what each of them has beside the texts.
-ROOM, ROW, TAG = 12_600, 235, 32
+ROOM, ROW, TAG = 12_500, 235, 32
 # What a label has beside its text, and the link to those that are left out.
 LABEL, MORE = 35, 45
 # Of all labels: the room of one page, and what each has beside its text.
@@ -44,7 +43,7 @@ def in_brief(rows: Sequence[AnyRow], query: ListQuery) -> Iterator[Brief]:
         for row in rows
     ]
     # Of a search the words are in the field, and in up to four addresses.
-    left = ROOM - 6 * weigh(query.q + query.label)
+    left = ROOM - 6 * weigh_in_address(query.q + query.label)
     left -= sum(ROW + sum(map(weigh, each)) for each in texts)
     left -= sum(TAG for row in rows if row.encrypted_by or row.kind == "json")
     with_labels = sum(bool(row.labels) for row in rows)
@@ -60,17 +59,21 @@ def in_brief(rows: Sequence[AnyRow], query: ListQuery) -> Iterator[Brief]:
 
 def address_of(row: AnyRow) -> str:
     """Return where the entry is: of a long key an address that leads there."""
-    address = as_iri(url_for("entries.show", key=row.key))
-    if weigh(address) <= MOST_OF_ADDRESS:
-        return address
-    return url_for("entries.by_number", number=row.id)
+    address = url_for("entries.show", key=row.key)
+    return in_short(address, url_for("entries.by_number", number=row.id))
+
+
+def in_short(address: str, otherwise: str) -> str:
+    """Return the address where it is short enough for a list, else the other one."""
+    light = as_iri(address)
+    return light if weigh(light) <= MOST_OF_ADDRESS else otherwise
 
 
 def one_page_of(labels: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:
     """Give as many labels, and what is counted of each, as one page has room for."""
     room = LABELS_ROOM
     for label, count in labels:
-        room -= LABEL_LINE + 2 * weigh(label)
+        room -= LABEL_LINE + weigh(label) + weigh_in_address(label)
         if room < 0:
             return
         yield label, count
@@ -78,7 +81,7 @@ def one_page_of(labels: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:
 
 def _fitting(labels: Sequence[str], room: int) -> Iterator[str]:
     for label in labels:
-        room -= LABEL + 2 * weigh(label)
+        room -= LABEL + weigh(label) + weigh_in_address(label)
         if room < 0:
             return
         yield label

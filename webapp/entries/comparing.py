@@ -55,9 +55,15 @@ def beginning_of(lines: list[Line], room: int) -> tuple[list[Line], bool]:
     """
     shown: list[Line] = []
     for _, run in groupby(lines, key=lambda line: line.change):
-        part = list(_beginning_of_run(run, room // 2))
-        room -= sum(map(_weigh, part))
-        shown += part
+        if room < 4 * LINE:
+            break
+        for line in _beginning_of_run(run, room // 2):
+            room -= _weigh(line)
+            # Where a run was cut there is one already.
+            if not (line.is_gap and shown and shown[-1].is_gap):
+                shown.append(line)
+    if len(shown) < len(lines) and not shown[-1].is_gap:
+        shown.append(Line("gap"))
     return shown, shown != lines
 
 
@@ -88,7 +94,7 @@ def _spread(text: str) -> str:
         opened, closes = before in OPENING, token in CLOSING
         depth -= closes
         if before == "," or opened != closes:
-            written.append("\n" + depth * INDENT if before else "")
+            written.append("\n" + depth * INDENT)
         elif before == ":":
             written.append(" ")
         written.append(_without_escapes(token))

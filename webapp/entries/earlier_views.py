@@ -14,7 +14,7 @@ from flask import (
 from pydantic import BaseModel, Field
 
 from webapp.database import AnyRow
-from webapp.entries.brief import MOST_OF_ADDRESS
+from webapp.entries.brief import in_short
 from webapp.entries.comparing import beginning_of
 from webapp.entries.comparing import compare as compare_values
 from webapp.entries.earlier import EarlierValues
@@ -30,8 +30,8 @@ from webapp.entries.shown import (
 from webapp.errors import NotFound
 from webapp.sessions.devices import describe_device
 from webapp.sessions.guard import check_fresh, current_user_id, sensitive_if
-from webapp.web import Answer, as_iri, go_to, parse
-from webapp.weight import cut, weigh
+from webapp.web import Answer, go_to, parse
+from webapp.weight import cut
 
 blueprint = Blueprint("earlier", __name__, url_prefix="/entries")
 
@@ -180,10 +180,8 @@ def forget(number: int) -> Answer:
 
 def _address_of(past: AnyRow) -> str:
     """Return where an earlier value is: of a long key, what leads there."""
-    address = as_iri(url_for("earlier.version", key=past.key, number=past.id))
-    if weigh(address) <= MOST_OF_ADDRESS:
-        return address
-    return url_for("earlier.by_number", number=past.id)
+    address = url_for("earlier.version", key=past.key, number=past.id)
+    return in_short(address, url_for("earlier.by_number", number=past.id))
 
 
 def _of_key(key: str, number: int) -> AnyRow:

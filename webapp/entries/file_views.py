@@ -22,7 +22,7 @@ from webapp import clock
 from webapp.entries.checking import MOST_MISTAKES, WrongLines
 from webapp.entries.csv_file import write_csv
 from webapp.entries.foretelling import MOST_SHOWN, Mode
-from webapp.entries.imports import Imports, Waiting
+from webapp.entries.imports import Imports
 from webapp.entries.json_file import write_json
 from webapp.entries.shown import current_entries, this_writer
 from webapp.errors import HoldfastError, Invalid, NotFound
@@ -111,20 +111,20 @@ def take() -> Answer:
     return go_to("files.choose")
 
 
-def _changes_secrets() -> bool:
+def _changes_secrets(number: int) -> bool:  # noqa: ARG001
     waiting = _imports().waiting(current_user_id())
     return bool(waiting and waiting.forecast and waiting.forecast.secret)
 
 
-@blueprint.post("/import/run")
+@blueprint.post("/import/<row_id:number>/run")
 @sensitive_if(_changes_secrets)
-def run() -> Answer:
+def run(number: int) -> Answer:
     """Do it, and write on the page how far it is while it is being done."""
     waiting = _imports().waiting(current_user_id())
     if waiting is None:
         flash("There is nothing left to import.")
         return go_to("entries.index")
-    if _is_another(waiting):
+    if number != waiting.id:
         return _show_other()
     try:
         if _imports().look_again(current_user_id()).secret:
@@ -132,26 +132,21 @@ def run() -> Answer:
     except Invalid as error:
         mistakes = error.mistakes if isinstance(error, WrongLines) else ()
         shown = {"waiting": waiting, "most": MOST_SHOWN, "mistakes": mistakes}
-        return refuse(error, "entries/import.html", **shown)
+        return refuse(error, "entries/import.html", error=str(error), **shown)
     page = render_template("entries/import_run.html", place=PLACE)
     steps = _steps(page, current_user_id(), waiting.id, this_writer())
     # nginx would keep the page until all of it is there.
     return Response(stream_with_context(steps), headers={"X-Accel-Buffering": "no"})
 
 
-@blueprint.post("/import/drop")
-def drop() -> Answer:
+@blueprint.post("/import/<row_id:number>/drop")
+def drop(number: int) -> Answer:
     waiting = _imports().waiting(current_user_id())
-    if waiting and _is_another(waiting):
+    if waiting and number != waiting.id:
         return _show_other()
     _imports().drop(current_user_id())
     flash("The file is forgotten.")
     return go_to("files.choose")
-
-
-def _is_another(waiting: Waiting) -> bool:
-    """Tell whether the form in hand is of another file than the one that waits."""
-    return request.form.get("import") != str(waiting.id)
 
 
 def _show_other() -> Answer:

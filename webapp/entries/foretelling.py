@@ -117,7 +117,7 @@ def _differences(new: NewEntry, existing: Existing) -> list[str]:
 
 def _beginnings(old: str, new: str) -> tuple[str, str]:
     same = count_same(old, new)
-    if same <= PREVIEW // 2:
+    if same <= BEFORE:
         return old[:PREVIEW], new[:PREVIEW]
     start = same - BEFORE
     return f"… {old[start:][:PREVIEW]}", f"… {new[start:][:PREVIEW]}"

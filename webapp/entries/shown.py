@@ -14,13 +14,11 @@ from webapp.entries.models import Content, labels_of
 from webapp.entries.service import Entries
 from webapp.sessions.guard import form_token_field, is_fresh, session
 from webapp.web import go_to
-from webapp.weight import count_fitting, weigh, weigh_value
+from webapp.weight import count_fitting, weigh, weigh_in_address, weigh_value
 
 # Where a cached page has the token of the session that asks. Nobody can write it into
 # an entry: the < would be escaped.
 TOKEN_PLACE = Markup("<!-- form token -->")
-
-
 # How a token writes its name; everything else is a browser.
 TOKEN_MARK = "token:"  # noqa: S105
 # Bytes (see `weight`) of a page that a value shares with the key and the labels, which
@@ -78,8 +76,11 @@ def asks_for_all() -> bool:
 
 def room_beside(content: AnyRow | Content) -> int:
     """Return how much of a value, or of two, a light page has room for."""
-    labels = sum(70 + 2 * weigh(label) for label in labels_of(content))
-    return max(LEAST, ROOM - 6 * weigh(content.key) - labels)
+    labels = sum(
+        70 + weigh(label) + weigh_in_address(label) for label in labels_of(content)
+    )
+    key = max(weigh(content.key), weigh_in_address(content.key))
+    return max(LEAST, ROOM - 6 * key - labels)
 
 
 def _beginning(text: str, room: int) -> str:

@@ -116,17 +116,21 @@ function onEnded(end) {
 
 // What somebody sends may be what ends it, and the answer to that says more. It may also
 // become a download, and then the page stays.
-let sending;
+let sending, left;
 
-addEventListener("submit", ({ defaultPrevented }) => {
-  if (defaultPrevented) return;
+addEventListener("submit", ({ defaultPrevented, target }) => {
+  if (defaultPrevented || target.method !== "post") return;
   clearTimeout(sending);
-  sending = setTimeout(() => (sending = undefined), 5000);
+  sending = setTimeout(() => {
+    sending = undefined;
+    if (left !== undefined) leave(left);
+  }, 5000);
 });
 
 function leave(reason) {
-  if (sending) return;
   close();
+  left = reason;
+  if (sending) return;
   if (!KEEPS_DRAFTS.includes(reason)) {
     document.documentElement.dataset.over = "yes";
     forgetDrafts(() => true);

@@ -90,7 +90,7 @@ function addCopyButtons(within = document) {
 // Of a large value the page has the beginning. The clipboard is opened at once and filled
 // when the rest is there: some browsers forbid it a moment after the button was pressed.
 function copyWhole(address) {
-  const text = fetch(address, UNUSED).then(read).then((page) => one("pre.value", page).textContent);
+  const text = fetch(address, UNUSED).then(read).then((page) => new Blob([one("pre.value", page).textContent], { type: "text/plain" }));
   return navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
 }
 
@@ -191,7 +191,7 @@ export function replaceBy(page, place) {
   const found = document.adoptNode(page.getElementById(place.id));
   showTimes(found);
   const { activeElement } = document;
-  const nameOf = (link) => link.href ?? link.ariaLabel;
+  const nameOf = (link) => link.href ?? (link.getAttribute("formaction") || link.ariaLabel);
   // A table that somebody has opened stays so.
   if (one("details[open]", place)) for (const details of all("details", found)) details.open = true;
   const focused = place.contains(activeElement) && nameOf(activeElement);
