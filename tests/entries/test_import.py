@@ -368,7 +368,7 @@ def test_no_more_is_received_than_may_be_imported(
 
 def test_a_form_from_elsewhere_does_nothing(app: Flask, alice: Browser) -> None:
     send(alice, lines(1))
-    for path in ("", "/1/run", "/1/drop"):
+    for path in ("", "/run", "/drop"):
         answer = alice.client.post(f"/entries/import{path}")
         assert answer.status_code == 403
     assert rows(app) == (1, 1)
@@ -424,7 +424,7 @@ class _Clock:
 def _post(browser: Browser, act: str) -> Browser:
     form = browser.open("/entries/import")._form("/logout", {})
     browser.page = browser.client.post(
-        f"/entries/import/1/{act}", data=dict(form.form_values()), follow_redirects=True
+        f"/entries/import/{act}", data=dict(form.form_values()), follow_redirects=True
     )
     return browser
 

@@ -2,7 +2,7 @@
 
 import json
 import time as clock_of_the_system
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -176,3 +176,13 @@ def test_a_file_that_is_dropped_while_it_runs_holds_up_neither(
         assert imports.step(ALICE, number, by="").done == PART_LINES
     dropping[0].result()
     assert imports.waiting(ALICE) is None
+
+
+def test_a_button_of_an_import_is_nothing_that_was_typed(
+    alice: Browser, browser_of: Callable[[str], Browser]
+) -> None:
+    send(alice, file_of(1)).open("/entries/import")
+    browser_of("alice").open("/sessions").send("/sessions/end-others")
+    alice.send(action_of(alice, "run"))
+    assert alice.path == "/login"
+    assert "typed" not in alice.text

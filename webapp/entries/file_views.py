@@ -22,7 +22,7 @@ from webapp import clock
 from webapp.entries.checking import MOST_MISTAKES, WrongLines
 from webapp.entries.csv_file import write_csv
 from webapp.entries.foretelling import MOST_SHOWN, Mode
-from webapp.entries.imports import Imports
+from webapp.entries.imports import Imports, Waiting
 from webapp.entries.json_file import write_json
 from webapp.entries.shown import current_entries, this_writer
 from webapp.errors import HoldfastError, Invalid, NotFound
@@ -111,20 +111,20 @@ def take() -> Answer:
     return go_to("files.choose")
 
 
-def _changes_secrets(number: int) -> bool:  # noqa: ARG001
+def _changes_secrets() -> bool:
     waiting = _imports().waiting(current_user_id())
     return bool(waiting and waiting.forecast and waiting.forecast.secret)
 
 
-@blueprint.post("/import/<row_id:number>/run")
+@blueprint.post("/import/run")
 @sensitive_if(_changes_secrets)
-def run(number: int) -> Answer:
+def run() -> Answer:
     """Do it, and write on the page how far it is while it is being done."""
     waiting = _imports().waiting(current_user_id())
     if waiting is None:
         flash("There is nothing left to import.")
         return go_to("entries.index")
-    if number != waiting.id:
+    if _is_another(waiting):
         return _show_other()
     try:
         if _imports().look_again(current_user_id()).secret:
@@ -139,14 +139,19 @@ def run(number: int) -> Answer:
     return Response(stream_with_context(steps), headers={"X-Accel-Buffering": "no"})
 
 
-@blueprint.post("/import/<row_id:number>/drop")
-def drop(number: int) -> Answer:
+@blueprint.post("/import/drop")
+def drop() -> Answer:
     waiting = _imports().waiting(current_user_id())
-    if waiting and number != waiting.id:
+    if waiting and _is_another(waiting):
         return _show_other()
     _imports().drop(current_user_id())
     flash("The file is forgotten.")
     return go_to("files.choose")
+
+
+def _is_another(waiting: Waiting) -> bool:
+    """Tell whether the form in hand is of another file than the one that waits."""
+    return request.form.get("import") != str(waiting.id)
 
 
 def _show_other() -> Answer:

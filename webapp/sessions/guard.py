@@ -31,6 +31,8 @@ FORM_KEY = "_form_key"
 LOGIN = "accounts.login"
 # Bytes of a form that goes through the log-in: user name and password come on top.
 MOST_CARRIED = LARGE // 2
+# What a form with nothing but buttons says: its token, and which import it is of.
+NOT_TYPED = ("form_token", "import")
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -205,7 +207,7 @@ def _is_typed() -> bool:
     is_small = 0 < (request.content_length or 0) <= MOST_CARRIED
     if request.method in SAFE_METHODS or not is_small:
         return False
-    return any(name != "form_token" for name in request.form)
+    return any(name not in NOT_TYPED for name in request.form)
 
 
 def _next_page() -> str | None:
