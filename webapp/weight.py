@@ -58,5 +58,7 @@ def cut_value(text: str, most: int) -> Markup:
 
 def count_fitting(text: str, most: int, weigh: Callable[[str], int] = weigh) -> int:
     """Return how many of its first characters weigh at most that much."""
+    if weigh(text[:most]) <= most:  # As most of what is written in ASCII.
+        return min(len(text), most)
     lengths = range(1, min(len(text), most) + 1)
     return bisect_right(lengths, most, key=lambda length: weigh(text[:length]))

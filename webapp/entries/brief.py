@@ -60,13 +60,15 @@ def in_brief(rows: Sequence[AnyRow], query: ListQuery) -> Iterator[Brief]:
 def address_of(row: AnyRow) -> str:
     """Return where the entry is: of a long key an address that leads there."""
     address = url_for("entries.show", key=row.key)
-    return in_short(address, url_for("entries.by_number", number=row.id))
+    return in_short(address, "entries.by_number", row.id)
 
 
-def in_short(address: str, otherwise: str) -> str:
-    """Return the address where it is short enough for a list, else the other one."""
+def in_short(address: str, endpoint: str, number: int) -> str:
+    """Return the address, or where it is long for a list that of the number."""
     light = as_iri(address)
-    return light if weigh(light) <= MOST_OF_ADDRESS else otherwise
+    if weigh(light) <= MOST_OF_ADDRESS:
+        return light
+    return url_for(endpoint, number=number)
 
 
 def one_page_of(labels: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:

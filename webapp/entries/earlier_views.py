@@ -181,7 +181,7 @@ def forget(number: int) -> Answer:
 def _address_of(past: AnyRow) -> str:
     """Return where an earlier value is: of a long key, what leads there."""
     address = url_for("earlier.version", key=past.key, number=past.id)
-    return in_short(address, url_for("earlier.by_number", number=past.id))
+    return in_short(address, "earlier.by_number", past.id)
 
 
 def _of_key(key: str, number: int) -> AnyRow:
