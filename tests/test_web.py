@@ -20,12 +20,12 @@ from tests.servers import ROOT
 from webapp import clock, create_app
 from webapp.database import Database
 from webapp.errors import StoreUnavailable
+from webapp.moments import moment
 from webapp.ops import upkeep
 from webapp.programs import PATHS
 from webapp.sessions.guard import public
 from webapp.sessions.models import SessionRecord
 from webapp.stores.file import FileStore
-from webapp.web import moment
 
 SECRET = "the cause"
 CREDENTIALS = {"name": "alice", "password": PASSWORD}

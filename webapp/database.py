@@ -10,21 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     Connection,
-    DateTime,
-    Dialect,
     Engine,
-    Integer,
     MetaData,
     Row,
-    String,
-    TypeDecorator,
     delete,
     event,
     make_url,
@@ -33,7 +26,6 @@ from sqlalchemy import (
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
-from sqlalchemy.types import TypeEngine
 
 from config.mistakes import RefusedToStart, one_line
 from webapp import metrics, sqlite
@@ -53,63 +45,6 @@ from webapp.sqlite import (
 
 # A row of any columns; SQLAlchemy types each.
 AnyRow = Row[*tuple[Any, ...]]
-
-BigId = BigInteger().with_variant(Integer, "sqlite")
-
-
-class Differing(TypeDecorator[Any]):
-    """A type that has another name on MariaDB and MySQL.
-
-    `with_variant` would need that one at once, and so load the dialect: 25 ms of each
-    start for nothing where another database is used.
-    """
-
-    impl = TypeEngine
-    cache_ok = True
-
-    def on_mariadb(self, types: Any) -> TypeEngine[Any]:
-        """Return the type, one of `types`: SQLAlchemy's of this dialect."""
-        raise NotImplementedError
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name not in ("mysql", "mariadb"):
-            return super().load_dialect_impl(dialect)
-        from sqlalchemy.dialects import mysql  # noqa: PLC0415
-
-        return dialect.type_descriptor(self.on_mariadb(mysql))
-
-
-class Words(Differing):
-    """What people and browsers call themselves and things; `length` in characters.
-
-    There the character set of a database may be one that has few letters.
-    """
-
-    impl = String
-    cache_ok = True
-
-    def __init__(self, length: int) -> None:
-        super().__init__(length)
-        self.length = length
-
-    def on_mariadb(self, types: Any) -> TypeEngine[Any]:
-        return types.VARCHAR(self.length, charset="utf8mb4")  # type: ignore[no-any-return]
-
-
-class UtcDateTime(Differing):
-    """An aware datetime in UTC, to the microsecond on every database."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def on_mariadb(self, types: Any) -> TypeEngine[Any]:
-        return types.DATETIME(fsp=6)  # type: ignore[no-any-return]
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> Any:
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: Any, dialect: Any) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
 
 
 class Model(DeclarativeBase):

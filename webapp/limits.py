@@ -19,7 +19,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from config.kinds import Rate
 from config.settings import Settings
 from webapp import clock, metrics
-from webapp.database import Database, Model, UtcDateTime
+from webapp.columns import UtcDateTime
+from webapp.database import Database, Model
 from webapp.errors import TooMany
 
 # A browser comes back to a fresh allowance after a day without a failure.

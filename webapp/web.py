@@ -3,13 +3,12 @@
 import logging
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http import HTTPStatus
 from io import BytesIO
 from typing import IO, Any, TypeVar
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-import humanize
 from flask import (
     Flask,
     Request,
@@ -20,7 +19,6 @@ from flask import (
     request,
     url_for,
 )
-from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.formparser import FormDataParser
@@ -28,9 +26,9 @@ from werkzeug.routing import IntegerConverter, Map
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from config.headers import HEADERS
-from webapp import clock
 from webapp.error_pages import init_error_pages, retry_after
 from webapp.errors import Forbidden, HoldfastError, Invalid
+from webapp.moments import moment
 from webapp.programs import bearer_token, own_path
 from webapp.static_files import YEAR, init_static_files
 from webapp.weight import as_iri, as_value, cut, cut_value
@@ -60,8 +58,6 @@ MISTAKES = {
     "tuple_": "This should be a list.",
 }
 MOST_ADDRESSES = 500
-# From then on days are counted in months.
-MONTHS = timedelta(days=60)
 # A path, and a query if there is one; no host, and nothing a browser would read as one.
 PATH = re.compile(r"/(?![/\\])[^\x00-\x20\x7f\\]*")
 Answer = str | tuple[str, int] | WerkzeugResponse
@@ -195,20 +191,6 @@ def of_a_visitor(text: str) -> Response:
 def go_to(endpoint: str, **values: Any) -> WerkzeugResponse:
     """Send the browser on to a page, after a form was dealt with."""
     return redirect(url_for(endpoint, **values), HTTPStatus.SEE_OTHER)
-
-
-def moment(when: datetime) -> Markup:
-    """Write a time as people say it ("3 minutes ago"), exact when pointed at.
-
-    Of 16 days humanize would say that they are a month. page.js writes the same.
-    """
-    now = clock.now()
-    are_months = abs(now - when) >= MONTHS
-    said = humanize.naturaltime(when, months=are_months, when=now)
-    exact = f"{when:%Y-%m-%d %H:%M:%S} UTC"
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        when.isoformat(timespec="seconds"), exact, said
-    )
 
 
 def earlier_than() -> datetime | None:

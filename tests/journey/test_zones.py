@@ -9,7 +9,7 @@ from tests.journey.conftest import PersonAt
 from tests.journey.person import Person
 from tests.servers import Gunicorn
 from webapp import clock
-from webapp.web import moment
+from webapp.moments import moment
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.database import BigId, Model, UtcDateTime, Words
+from webapp.columns import BigId, UtcDateTime, Words
+from webapp.database import Model
 
 TOKEN_NAME_LENGTH = 60
 TOKEN_PREFIX_LENGTH = 200

@@ -27,7 +27,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp import clock
-from webapp.database import BigId, Database, Model, UtcDateTime
+from webapp.columns import BigId, UtcDateTime
+from webapp.database import Database, Model
 from webapp.encryption import Encryption
 from webapp.entries.models import Value
 from webapp.errors import InFlight, Invalid, KeyReused, Unreadable

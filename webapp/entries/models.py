@@ -7,7 +7,8 @@ from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
 
-from webapp.database import BigId, Differing, Model, UtcDateTime, Words
+from webapp.columns import BigId, Differing, UtcDateTime, Words
+from webapp.database import Model
 from webapp.encryption import FINGERPRINT_LENGTH
 from webapp.entries.postgresql_index import make_postgresql_indexes
 from webapp.entries.search_index import LONGEST, make_search_index

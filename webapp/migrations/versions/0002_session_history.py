@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from webapp.database import BigId, UtcDateTime
+from webapp.columns import BigId, UtcDateTime
 
 revision = "0002"
 down_revision = "0001"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from webapp.database import BigId, UtcDateTime
+from webapp.columns import BigId, UtcDateTime
 from webapp.entries.models import Value
 
 revision = "0006"

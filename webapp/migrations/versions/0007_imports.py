@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from webapp.database import BigId, UtcDateTime
+from webapp.columns import BigId, UtcDateTime
 
 revision = "0007"
 down_revision = "0006"

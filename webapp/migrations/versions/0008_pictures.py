@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from webapp.database import BigId, UtcDateTime
+from webapp.columns import BigId, UtcDateTime
 
 revision = "0008"
 down_revision = "0007"

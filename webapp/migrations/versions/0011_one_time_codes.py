@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from webapp.database import UtcDateTime
+from webapp.columns import UtcDateTime
 
 revision = "0011"
 down_revision = "0010"
