@@ -5,19 +5,22 @@ A page of a person comes uncompressed (BREACH), its files are compressed.
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import insert
 
+from config.settings import Settings
 from tests.browser import Browser
 from tests.entries.files import send
-from webapp import clock
+from webapp import clock, create_app
 from webapp.accounts.models import Event, Token
 from webapp.entries.inputs import NewEntry, NewValue
 from webapp.entries.models import KEY_LENGTH, LABEL_LENGTH, MOST_LABELS, Day, Entry
@@ -51,6 +54,18 @@ def character(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def entries(app: Flask, alice: Browser) -> Entries:
     return app.extensions["entries"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def time_of_day() -> Iterator[Any]:
+    with ExitStack() as stack:
+
+        def travel(hour: int) -> None:
+            when = datetime(2096, 9, 26, hour, 59, 58, tzinfo=UTC)
+            stack.enter_context(time_machine.travel(when, tick=False))
+
+        yield travel
+    clock.start()
 
 
 def linked(browser: Browser) -> list[str]:
@@ -154,7 +169,14 @@ def test_an_editor_weighs_what_its_value_weighs(
     assert max(weights) - min(weights) < 10
 
 
-def test_the_sessions_of_a_person_are_light(app: Flask, alice: Browser) -> None:
+@pytest.mark.parametrize("hour", [0, 6, 12, 18, 23])
+def test_the_sessions_of_a_person_are_light(
+    settings: Settings, time_of_day: Any, hour: int
+) -> None:
+    """The strips begin at another hour each hour, and so do the days of the table."""
+    time_of_day(hour)
+    app = create_app(settings)
+    alice = Browser(app.test_client(), "alice").sign_up()
     random, now = Random(7), clock.now()  # noqa: S311
     rows = [
         {

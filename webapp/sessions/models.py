@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import ForeignKey, Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.database import BigId, Model, UtcDateTime, Words
+from webapp.columns import BigId, UtcDateTime, Words
+from webapp.database import Model
 
 # What `active_hours` begins with: the hour of the log-in.
 FIRST_HOUR = "1"
