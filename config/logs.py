@@ -23,7 +23,8 @@ logging._srcfile = None
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 CONTROL = {code: f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]}
-OWN_LOGGERS = ("gunicorn.error", "gunicorn.access", "webapp")
+ACCESS = "gunicorn.access"
+OWN_LOGGERS = ("gunicorn.error", ACCESS, "webapp")
 
 # By gunicorn's letters. The path is without its query, which may have a search in it.
 LINE = '%(h)s "%(m)s %(U)s" %(s)s %(B)s bytes %(M)s ms'
@@ -58,12 +59,14 @@ class OneLine(logging.Filter):
     """Escape control characters in a message; a traceback below it stays as it is."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        if not message.isprintable():
-            message = message.translate(CONTROL)
+        message = in_one_line(record.getMessage())
         record.facts = record.args if isinstance(record.args, dict) else None
         record.msg, record.args = message, None
         return True
+
+
+def in_one_line(message: str) -> str:
+    return message if message.isprintable() else message.translate(CONTROL)
 
 
 class Lines(logging.Formatter):
@@ -71,20 +74,15 @@ class Lines(logging.Formatter):
 
     _second, _time = -1, ""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "%(asctime)s %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"
-        )
-
-    def formatTime(  # noqa: N802
-        self, record: logging.LogRecord, datefmt: str | None = None
-    ) -> str:
-        if (second := int(record.created)) != self._second:
-            self._second, self._time = second, super().formatTime(record, datefmt)
-        return self._time
-
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        line = super().formatMessage(record)
+        return self.line(record.created, record.levelname, record.name, record.message)
+
+    def line(self, when: float, level: str, logger: str, message: str) -> str:
+        """Write a line of `when`, in seconds since the epoch."""
+        if (second := int(when)) != self._second:
+            now = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(second))
+            self._second, self._time = second, now
+        line = f"{self._time} {level} {logger} {message}"
         return f"{line} {found}" if (found := request_id.get()) else line
 
 
@@ -163,9 +161,39 @@ class Logger(GunicornLogger):  # type: ignore[misc]
     def access(
         self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta
     ) -> None:
-        super().access(resp, req, environ, request_time)
+        given = resp, req, environ, request_time
+        if not (self._is_plain() and self._write_plainly(*given)):
+            super().access(*given)
         # What this connection says next may be no request.
         request_id.set("")
+
+    def _is_plain(self) -> bool:
+        """Tell whether nobody has put anything else in the way of the lines."""
+        log = self.access_log
+        return (
+            len(log.handlers) == 1
+            and type(log.handlers[0]) is logging.StreamHandler
+            and type(log.handlers[0].formatter) is Lines
+            and not (log.propagate or log.filters)
+            and log.isEnabledFor(logging.INFO)
+            and self.cfg.access_log_format == LINE
+        )
+
+    def _write_plainly(self, *given: Any) -> bool:
+        """Write a line; tell whether it could be written.
+
+        As a record that goes through logger, filter, handler and formatter it would
+        take three times as long.
+        """
+        (handler,) = self.access_log.handlers
+        message = in_one_line(LINE % self.atoms_wrapper_class(self.atoms(*given)))
+        line = handler.formatter.line(time.time(), "INFO", ACCESS, message)
+        try:
+            handler.stream.write(f"{line}\n")
+            handler.stream.flush()
+        except (OSError, ValueError):
+            return False  # The handler tells of it.
+        return True
 
     def atoms(
         self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta
