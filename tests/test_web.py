@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial, wraps
 from typing import Any
 
 import pytest
@@ -379,3 +380,18 @@ def test_days_are_counted_in_months_when_there_are_two(days: int, said: str) -> 
     assert moment(clock.now() - ago).striptags() == f"{said} ago"
     ahead = moment(clock.now() + ago + timedelta(minutes=1)).striptags()
     assert ahead == f"{said} from now"
+
+
+def test_a_coroutine_is_no_plain_function(app: Flask) -> None:
+    async def view() -> str:
+        return ""
+
+    @wraps(view)
+    def marked() -> str:
+        return ""
+
+    assert app.ensure_sync(marked) is marked
+    with pytest.raises(RuntimeError, match="async"):
+        app.ensure_sync(view)
+    with pytest.raises(RuntimeError, match="async"):
+        app.ensure_sync(partial(view))

@@ -24,6 +24,7 @@ from webapp.accounts.token_views import init_tokens
 from webapp.accounts.tokens import Tokens
 from webapp.accounts.views import init_accounts
 from webapp.api.views import init_api
+from webapp.application import Application
 from webapp.cache import CachedValues, init_cache
 from webapp.database import Database
 from webapp.encryption import Encryption
@@ -147,7 +148,7 @@ def create_reporting_app(settings: Settings) -> Flask:
 def _bare_app(settings: Settings) -> Flask:
     clock.start()
     logging.getLogger("webapp").setLevel(settings.log_level.upper())
-    app = Flask(__name__)
+    app = Application(__name__)
     app.config["SETTINGS"] = settings
     app.config["RELEASE"] = release_of(Path(app.root_path))
     app.jinja_options = app.jinja_options | {"trim_blocks": True, "lstrip_blocks": True}

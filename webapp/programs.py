@@ -13,6 +13,8 @@ from flask import request
 from pydantic import BaseModel, Field
 from werkzeug.exceptions import NotFound
 
+from webapp.in_hand import request_in_hand
+
 # Below these nothing is a page: no HTML, no redirect to the log-in.
 PATHS = ("/api/v1", "/store", "/retrieve")
 PROBLEM_TYPE = "application/problem+json"
@@ -91,7 +93,7 @@ class Problem(BaseModel):
 
 def is_for_programs() -> bool:
     """Tell whether the request in hand is to an address for programs."""
-    path = request.path
+    path = request_in_hand().path
     return any(path == each or path.startswith(f"{each}/") for each in PATHS)
 
 
@@ -102,7 +104,8 @@ def bearer_token() -> str | None:
     and pages go by their session.
     """
     # request.headers would first look at all of them.
-    scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    given = request_in_hand().environ.get("HTTP_AUTHORIZATION", "")
+    scheme, _, token = given.partition(" ")
     return token.strip() if scheme.lower() == "bearer" and is_for_programs() else None
 
 

@@ -25,12 +25,12 @@ from werkzeug.formparser import FormDataParser
 from werkzeug.routing import IntegerConverter, Map
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from config.headers import HEADERS
 from webapp.error_pages import init_error_pages, retry_after
 from webapp.errors import Forbidden, HoldfastError, Invalid
+from webapp.in_hand import request_in_hand
 from webapp.moments import moment
 from webapp.programs import bearer_token, own_path
-from webapp.static_files import YEAR, init_static_files
+from webapp.static_files import init_static_files
 from webapp.weight import as_iri, as_value, cut, cut_value
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -79,7 +79,6 @@ def init_web(app: Flask, largest_value: int, largest_file: int) -> None:
     app.before_request(compare_length)
     app.before_request(refuse_what_is_no_text)
     app.before_request(refuse_other_sites)
-    app.after_request(add_headers)
     init_static_files(app)
     app.jinja_env.globals["url_for"] = _address_for(app)
     app.add_template_filter(moment)
@@ -102,14 +101,18 @@ def compare_length() -> None:
     Of a server that says it ends bodies itself (gunicorn, mod_wsgi) Werkzeug takes one
     that was cut off as complete, and its last fields as never sent.
     """
-    if request.content_length is not None:
-        request.environ.pop("wsgi.input_terminated", None)
+    environ = request_in_hand().environ
+    if "CONTENT_LENGTH" in environ and request.content_length is not None:
+        environ.pop("wsgi.input_terminated", None)
 
 
 def refuse_what_is_no_text() -> None:
     """Raise BadRequest for an address that Werkzeug would take for some other text."""
-    _check_text(unquote_to_bytes(request.query_string))
-    _check_text(request.environ.get("PATH_INFO", "").encode("latin-1"))
+    environ = request_in_hand().environ
+    if query := environ.get("QUERY_STRING"):
+        _check_text(unquote_to_bytes(query.encode("latin-1")))
+    if not (path := environ.get("PATH_INFO", "")).isascii():
+        _check_text(path.encode("latin-1"))
 
 
 class FormParser(FormDataParser):
@@ -150,7 +153,7 @@ def refuse_other_sites() -> None:
     OWASP's CSRF cheat sheet, Fetch Metadata first: `Sec-Fetch-Site` where the browser
     says it, else `Origin` against the host. What sends neither is no browser.
     """
-    if request.method in SAFE_METHODS or bearer_token() is not None:
+    if request_in_hand().method in SAFE_METHODS or bearer_token() is not None:
         return  # A token is nothing that a browser adds by itself.
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
@@ -161,20 +164,6 @@ def refuse_other_sites() -> None:
     if not allowed:
         log.warning("Refused a request from another site to %s", request.path)
         raise Forbidden("Another site sent this. Open the page here and try again.")
-
-
-def add_headers(response: Response) -> Response:
-    given = {name.lower() for name, _ in response.headers}
-    response.headers.extend(
-        [header for header in HEADERS.items() if header[0].lower() not in given]
-    )
-    if request.is_secure:
-        response.headers["Strict-Transport-Security"] = (
-            f"max-age={YEAR}; includeSubDomains"
-        )
-    # What may be kept says so itself; the pages of a person never do.
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response
 
 
 def of_a_visitor(text: str) -> Response:

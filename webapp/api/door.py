@@ -12,6 +12,7 @@ from webapp.api.asker import Asker
 from webapp.api.rates import Left, Rates
 from webapp.entries.shown import TOKEN_MARK, this_writer
 from webapp.errors import InvalidToken, TooMany
+from webapp.in_hand import notes_in_hand, request_in_hand
 from webapp.programs import bearer_token, is_for_programs
 from webapp.sessions.guard import check_fresh, current_copy, origin, session
 
@@ -61,12 +62,16 @@ def _never() -> None:
 
 
 def _tell_rate(response: Response) -> Response:
-    left: Left | None = g.get("rate_left")
+    left: Left | None = notes_in_hand().get("rate_left")
     if left is not None:
         rates = _rates()
         response.headers["RateLimit-Policy"] = rates.policy
         response.headers["RateLimit"] = rates.write(left)
-    if request.method == "OPTIONS" and is_for_programs() and response.status_code < 400:
+    if (
+        request_in_hand().method == "OPTIONS"
+        and is_for_programs()
+        and response.status_code < 400
+    ):
         # Flask's answer to it is empty HTML.
         response.headers.pop("Content-Type", None)
     return response

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from flask import current_app, request
+from flask import request
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
@@ -12,7 +12,8 @@ from webapp.cache import CachedValues, Slot
 from webapp.database import AnyRow
 from webapp.entries.models import Content, labels_of
 from webapp.entries.service import Entries
-from webapp.sessions.guard import form_token_field, is_fresh, session
+from webapp.in_hand import app_in_hand, request_in_hand, session_in_hand
+from webapp.sessions.guard import form_token_field, is_fresh
 from webapp.web import go_to
 from webapp.weight import count_fitting, weigh, weigh_in_address, weigh_value
 
@@ -47,7 +48,7 @@ class Shown:
 
 
 def current_entries() -> Entries:
-    return current_app.extensions["entries"]  # type: ignore[no-any-return]
+    return app_in_hand().extensions["entries"]  # type: ignore[no-any-return]
 
 
 def this_writer() -> str:
@@ -91,10 +92,13 @@ def cached_page(
     user_id: int, name: str, render: Callable[..., str], of: str = ""
 ) -> str:
     """Render the page, or take it from the cache where it is of the same `of`."""
-    if "_flashes" in session:  # A notice is read once, and not by another browser.
+    if (
+        "_flashes" in session_in_hand()
+    ):  # A notice is read once, and not by another browser.
         return render()
-    release, root = current_app.config["RELEASE"], request.script_root
-    cached: CachedValues = current_app.extensions["cached_values"]
+    app = app_in_hand()
+    release, root = app.config["RELEASE"], request_in_hand().script_root
+    cached: CachedValues = app.extensions["cached_values"]
     page = cached.get(
         user_id,
         Slot(name, f"{release}:{root}:{of}"),

@@ -93,8 +93,10 @@ def _welcome() -> Answer:
 @blueprint.get("/entries")
 def index() -> Answer:
     user_id = current_user_id()
+    if not request.query_string:
+        return _first_page(user_id)
     try:
-        query = parse(ListQuery, request.args) if request.query_string else FIRST_PAGE
+        query = parse(ListQuery, request.args)
     except Invalid as error:
         if "q" not in error.fields:
             raise

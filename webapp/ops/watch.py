@@ -1,15 +1,16 @@
 """Each request has an ID, which log and answer carry, and is counted."""
 
+import os
 import re
-import secrets
 import time
 from functools import cache
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 
 from config.logs import request_id
 from webapp import metrics
+from webapp.in_hand import request_in_hand
 
 # What a router before us may have named the request.
 GIVEN = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -19,17 +20,20 @@ def init_watch(app: Flask, trusted_proxies: int) -> None:
     """Watch every request, also those that are refused before they come to a view."""
 
     def begin() -> None:
+        request = request_in_hand()
         given = request.headers.get("X-Request-ID", "") if trusted_proxies else ""
-        request_id.set(given if GIVEN.fullmatch(given) else secrets.token_hex(8))
+        request_id.set(given if GIVEN.fullmatch(given) else os.urandom(8).hex())
         request.environ["holdfast.began"] = time.perf_counter()
 
     def end(response: Response) -> Response:
         response.headers["X-Request-ID"] = request_id.get()
-        route = request.endpoint or "none"
+        request = request_in_hand()
+        endpoint = request.endpoint
+        route = endpoint or "none"
         took = time.perf_counter() - request.environ["holdfast.began"]
         _seconds(route).observe(took)
         # Whoever asks by a method of their own invention makes no new counter.
-        method = request.method if request.endpoint else "any"
+        method = request.method if endpoint else "any"
         _requests(method, route, response.status_code).inc()
         return response
 

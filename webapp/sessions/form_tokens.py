@@ -5,6 +5,7 @@ rotation and on every machine, and is itself not stored anywhere.
 """
 
 import hmac
+from functools import lru_cache
 
 from sqlalchemy import select
 
@@ -28,5 +29,6 @@ def form_key_of(database: Database, session_id: int) -> str:
     return str(row.device_hash or row.id_hash)
 
 
+@lru_cache(maxsize=1000)
 def form_token_of(key: str) -> str:
     return hmac.digest(key.encode(), b"form", "sha256").hex()[:32]

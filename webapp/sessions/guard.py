@@ -5,13 +5,19 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
-from flask import Flask, current_app, g, request, url_for
+from flask import Flask, current_app, request, url_for
 from flask import session as flask_session
 from markupsafe import Markup
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response
 
 from webapp.errors import Forbidden, NoForm, NotAuthenticated, NotFresh, NotLoggedIn
+from webapp.in_hand import (
+    app_in_hand,
+    notes_in_hand,
+    request_in_hand,
+    session_in_hand,
+)
 from webapp.programs import is_for_programs
 from webapp.sessions.copies import Copy
 from webapp.sessions.form_tokens import form_key_of, form_token_of
@@ -43,9 +49,9 @@ def init_guard(app: Flask) -> None:
     """Guard every URL of the application; static files are public."""
 
     def require_login() -> Response | None:
-        if session.failure:
-            raise session.failure
-        if request.method not in SAFE_METHODS:
+        if failure := session_in_hand().failure:
+            raise failure
+        if request_in_hand().method not in SAFE_METHODS:
             _look_again()
         if current_person() or _is_open():
             return None
@@ -84,7 +90,7 @@ def sensitive_if(condition: Callable[..., bool]) -> Callable[[View], View]:
 
 
 def is_sensitive(endpoint: str | None, arguments: Mapping[str, Any]) -> bool:
-    view = current_app.view_functions.get(endpoint or "")
+    view = app_in_hand().view_functions.get(endpoint or "")
     condition = getattr(view, "is_sensitive", None)
     return condition is not None and condition(**arguments)
 
@@ -106,7 +112,8 @@ def origin() -> Origin:
 
 def current_person() -> int | None:
     """Return whose request it is, by session or by token; None for a visitor."""
-    return session.user_id or g.get("token_user_id")
+    found: int | None = session_in_hand().user_id
+    return found or notes_in_hand().get("token_user_id")
 
 
 def current_user_id() -> int:
@@ -116,7 +123,7 @@ def current_user_id() -> int:
 
 def current_copy() -> Copy:
     """Return the session of the request, in a view that needs a log-in."""
-    copy = session.copy_at_open
+    copy: Copy | None = session_in_hand().copy_at_open
     assert copy is not None, "only views without @public have a session"  # noqa: S101
     return copy
 
@@ -127,7 +134,7 @@ def current_sessions() -> Sessions:
 
 def form_token() -> str:
     """Return a value that only this session's pages have, under each of its IDs."""
-    key = session.get(FORM_KEY)
+    key = session_in_hand().get(FORM_KEY)
     if not isinstance(key, str):
         database = current_app.extensions["database"]
         key = session[FORM_KEY] = form_key_of(database, current_copy().record_id)
@@ -156,7 +163,7 @@ def _look_again() -> None:
 def _check_form_token() -> None:
     # A wrong address or method is that first of all; a log-in page that was opened
     # before the log-in in another tab has no token yet.
-    if request.method not in SAFE_METHODS and not _is_open():
+    if request_in_hand().method not in SAFE_METHODS and not _is_open():
         check_form_token()
 
 
@@ -185,7 +192,10 @@ def check_form_token() -> None:
 
 def require_fresh() -> None:
     """Raise NotFresh before a sensitive act when the password was given long ago."""
-    if session.copy_at_open and is_sensitive(request.endpoint, request.view_args or {}):
+    if not session_in_hand().copy_at_open:
+        return
+    asked = request_in_hand()
+    if is_sensitive(asked.endpoint, asked.view_args or {}):
         check_fresh()
 
 

@@ -14,6 +14,7 @@ from flask_session.base import ServerSideSession, ServerSideSessionInterface
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.sansio.http import parse_cookie
 
+from webapp.in_hand import request_in_hand
 from webapp.programs import bearer_token
 from webapp.sessions.copies import Copy, copy_of, without_notices
 from webapp.sessions.records import hash_id
@@ -32,7 +33,7 @@ class Session(ServerSideSession):  # type: ignore[misc]
     """
 
     def __init__(self, sid: str = "", copy: Copy | None = None) -> None:
-        super().__init__(copying.deepcopy(copy.data) if copy else None, sid)
+        super().__init__(_copied(copy.data) if copy else None, sid)
         self.on_update = _note_change
         self.copy_at_open = copy
         self.started: Started | None = None
@@ -55,7 +56,7 @@ class Session(ServerSideSession):  # type: ignore[misc]
         self.sid = started.session_id
         self.copy_at_open = started.copy
         dict.clear(self)
-        self.update(copying.deepcopy(started.copy.data))
+        self.update(_copied(started.copy.data))
         self.modified = False
         self.started, self.ended = started, False
 
@@ -69,6 +70,13 @@ class Session(ServerSideSession):  # type: ignore[misc]
         dict.clear(self)
         self.copy_at_open = None
         self.started, self.ended = None, False
+
+
+def _copied(data: dict[str, Any]) -> dict[str, Any]:
+    """Copy what a session holds; most have a string or two, which nobody can change."""
+    if all(isinstance(value, str) for value in data.values()):
+        return dict(data)
+    return copying.deepcopy(data)
 
 
 def _note_change(session: Session) -> None:
@@ -122,7 +130,10 @@ class SessionInterface(ServerSideSessionInterface):  # type: ignore[misc]
         self, app: Flask, session: ServerSideSession, response: Response
     ) -> None:
         assert isinstance(session, Session)  # noqa: S101
-        if request.path.startswith(WITHOUT_SESSION) or bearer_token() is not None:
+        if (
+            request_in_hand().path.startswith(WITHOUT_SESSION)
+            or bearer_token() is not None
+        ):
             return  # The same for everybody, or a program's.
         if "Vary" in response.headers:
             response.vary.add("Cookie")
@@ -158,7 +169,7 @@ class SessionInterface(ServerSideSessionInterface):  # type: ignore[misc]
                 session.step_back()
 
     def _retrieve_session_data(self, store_id: str) -> Any:
-        is_used = "HTTP_X_REFRESH" not in request.environ
+        is_used = "HTTP_X_REFRESH" not in request_in_hand().environ
         return self.sessions.resume(store_id, is_used=is_used)
 
     def _upsert_session(
@@ -176,7 +187,7 @@ class SessionInterface(ServerSideSessionInterface):  # type: ignore[misc]
 
     def get_cookie_name(self, app: Flask) -> str:
         # A browser takes a __Host- cookie only from the host itself, over https.
-        return "__Host-session" if request.is_secure else "session"
+        return "__Host-session" if request_in_hand().is_secure else "session"
 
     def _set_cookie(
         self, name: str, value: str, response: Response, **how: Any

@@ -14,6 +14,7 @@ from flask import Flask, Response, current_app, g, request
 
 from webapp.error_pages import show_error
 from webapp.errors import Busy
+from webapp.in_hand import app_in_hand, notes_in_hand, request_in_hand
 from webapp.sessions.guard import current_person
 from webapp.web import LARGE
 
@@ -83,7 +84,8 @@ class Large:
 
     def allow_form(self) -> None:
         """Raise Busy for one too many; whoever may send none is stopped at LARGE."""
-        view = current_app.view_functions.get(request.endpoint or "")
+        asked = request_in_hand()
+        view = app_in_hand().view_functions.get(asked.endpoint or "")
         person = current_person()
         setting: str | None = getattr(view, "takes_large", None)
         if person is None or setting is None:
@@ -97,7 +99,7 @@ class Large:
             g.sends_large_form = under_way, person
 
     def end_form(self, _error: BaseException | None) -> None:
-        if sent := g.pop("sends_large_form", None):
+        if sent := notes_in_hand().pop("sends_large_form", None):
             under_way, person = sent
             under_way.end(person)
             request.close()  # What came as a file lies in a file.
