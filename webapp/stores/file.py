@@ -18,6 +18,7 @@ from cachelib import FileSystemCache
 from webapp.errors import StoreUnavailable
 from webapp.lasting import Lasting, on_disk
 from webapp.stores.interface import LARGEST_VALUE, Json, Measure, add_up, note_trouble
+from webapp.stores.unchanged import Stamp, Unchanged, stamp_of
 
 TEMPORARY_FILE_AGE = 60.0
 # Files that are looked at, or removed while writers wait, in one step.
@@ -41,6 +42,7 @@ class FileStore(FileSystemCache):
         self.last_trouble = 0.0
         self._lock = threading.Lock()
         self._unseen: Any = None
+        self._unchanged = Unchanged()
         # The parents that mkdir makes by itself are everybody's to look into.
         for each in (Path(folder).parent, Path(folder)):
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -62,12 +64,16 @@ class FileStore(FileSystemCache):
         return on_disk(Path(self._path))
 
     def get(self, key: str) -> Any:
-        try:
-            content = _read(self._get_filename(key), LARGEST_VALUE + 5)
-        except (FileNotFoundError, IsADirectoryError):
-            return None
-        except OSError as error:
-            raise self._trouble(error) from error
+        content = self._unchanged.find(key)
+        if content is None:
+            path = self._get_filename(key)
+            try:
+                content, stamp = _read(path, LARGEST_VALUE + 5)
+            except (FileNotFoundError, IsADirectoryError):
+                return None
+            except OSError as error:
+                raise self._trouble(error) from error
+            self._unchanged.keep(key, path, stamp, content)
         if _expired(content) or len(content) > LARGEST_VALUE + 4:
             return None
         return self.serializer.loads(content[4:])
@@ -146,10 +152,10 @@ class FileStore(FileSystemCache):
         with self._writing():
             # Read under the lock: it may just have been written again.
             try:
-                expired = _expired(_read(entry.path, 4))
+                content, _ = _read(entry.path, 4)
             except FileNotFoundError:
                 return False
-            return expired and _remove(entry.path)
+            return _expired(content) and _remove(entry.path)
 
     def _write(self, key: str, value: Any, timeout: Any) -> None:
         expires = struct.pack("I", self._normalize_timeout(timeout))
@@ -210,14 +216,14 @@ def _open_lock(path: Path) -> int:
     return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 
-def _read(path: str, limit: int) -> bytes:
+def _read(path: str, limit: int) -> tuple[bytes, Stamp]:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         # A buffer of the limit's size would cost more than the reading.
         content = os.read(descriptor, min(limit, USUAL_VALUE))
         if len(content) == USUAL_VALUE < limit:
             content += os.read(descriptor, limit - USUAL_VALUE)
-        return content
+        return content, stamp_of(os.fstat(descriptor))
     finally:
         os.close(descriptor)
 
