@@ -109,7 +109,7 @@ def real_mongo(
     mongo_for_tests: MongoClient[Any], monkeypatch: pytest.MonkeyPatch
 ) -> str:
     """A URL behind which every client is that one, with nothing in it."""
-    for name in ("test", "other"):
+    for name in ("test", "other", "session", "cache"):
         mongo_for_tests.holdfast[f"holdfast_{name}"].delete_many({})
     monkeypatch.setattr(CLIENT, lambda *_given, **_options: mongo_for_tests)
     return FAKE_MONGO

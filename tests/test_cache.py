@@ -14,11 +14,13 @@ from flask import Flask
 
 from config.settings import load_settings
 from tests.browser import Browser
-from webapp import create_app
+from webapp import clock, create_app
 from webapp.cache import (
     MARKER_LIFETIME,
     VALUE_LIFETIME,
     WRITING,
+    AtHand,
+    Box,
     Slot,
     box_of,
     init_cache,
@@ -28,11 +30,13 @@ from webapp.errors import StoreUnavailable
 from webapp.stores import LARGEST_VALUE, Store, open_store
 
 ALICE, BOB = 1, 2
+SLOT = Slot("list")
 METHODS = ("get", "get_many", "set", "add", "replace", "delete")
 GARBAGE = [None, 0, 1, "", "text", WRITING, [], [1, 2], {}, {"version": 1}, True,
            {"value": "old"}, {"version": None, "value": "old"},
            {"version": "1", "value": "old"}, {"version": 9, "value": "old"},
-           {"version": 1, "value": "old", "more": 1}]  # fmt: skip
+           {"version": 1, "value": "old", "more": 1},
+           "1-0123456789abcdef", "-", "1-", "x-0123456789abcdef"]  # fmt: skip
 Action = Callable[[], object]
 
 
@@ -251,6 +255,34 @@ def test_what_was_lost_or_turned_into_garbage_is_computed(
             assert process.is_right()
         other.write()
         assert one.is_right()
+
+
+def test_a_text_that_was_seen_before_is_not_asked_for_again(one: Process) -> None:
+    for _ in range(3):
+        assert one.is_right()
+    one.store.set(box_of(ALICE, "list"), "lost", 60)
+    looks = one.records.looks
+    assert one.read() == "1 at 0"
+    # In the memory of one process it is at hand anyway, and somebody has to be asked.
+    assert (one.records.looks == looks) == one.store.is_shared
+
+
+def _box(value: object) -> Box:
+    until = clock.timestamp() + 60
+    return Box({"version": 1, "variant": "", "until": until, "value": value}, SLOT)
+
+
+def test_what_is_at_hand_takes_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webapp.cache.MOST_AT_HAND", 2_000)
+    at_hand = AtHand()
+    for number in range(10):
+        at_hand.keep(f"{number}", _box("x" * 500))
+    kept = [number for number in range(10) if at_hand.find(f"{number}", SLOT, 1)]
+    assert kept == [7, 8, 9]
+    at_hand.keep("10", _box({"a": 1}))
+    assert not at_hand.find("10", SLOT, 1), "somebody might change it"
+    at_hand.keep("11", _box("x" * 5_000))
+    assert not at_hand.find("11", SLOT, 1)
 
 
 def test_a_value_ages_without_a_write(tmp_path: Path, records: Records) -> None:

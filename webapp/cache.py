@@ -5,6 +5,10 @@ another person's. When the store is away it is computed each time.
 """
 
 import math
+import re
+import secrets
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +29,9 @@ VALUE_LIFETIME = 3600
 # between its commit and the next line.
 MARKER_LIFETIME = 60
 MOST_CONFIRMED = 10_000
+MARKER = re.compile(r"(\d{1,19})-[0-9a-f]{16}")
+# Bytes of memory, some two hundred pages.
+MOST_AT_HAND = 2_000_000
 WRITING = "writing"
 # Every value that is cached, so that all of a person's can be deleted.
 NAMES = ("list", "overview")
@@ -61,12 +68,10 @@ class CachedValues:
     or whose store was in trouble, asks the source again before it believes a marker.
     """
 
-    def __init__(self, cache: Cache, *, is_shared: bool) -> None:
-        self._cache = cache
-        # A marker in one process's memory says nothing of another's writes, and two
-        # run side by side while a release takes over.
-        self._is_shared = is_shared
-        self._confirmed: dict[int, int] = {}
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._confirmed: dict[int, Marker] = {}
+        self._at_hand = AtHand()
 
     def get(
         self, user_id: int, slot: Slot, source: Source, compute: Callable[[], Any]
@@ -83,29 +88,36 @@ class CachedValues:
     def changing(self, user_id: int) -> Iterator[None]:
         """Make every cached value of the user out of date while and after a write."""
         marker = marker_of(user_id)
-        self._mark(lambda: self._cache.set(marker, WRITING, timeout=MARKER_LIFETIME))
+        self._mark(lambda: self._store.set(marker, WRITING, timeout=MARKER_LIFETIME))
         try:
             yield
         finally:
-            self._mark(lambda: self._cache.delete(marker))
+            self._mark(lambda: self._store.delete(marker))
 
     def forget(self, user_id: int) -> None:
         """Delete all values of a user who is gone."""
         for key in (marker_of(user_id), *(box_of(user_id, name) for name in NAMES)):
-            self._mark(partial(self._cache.delete, key))
+            self._at_hand.forget(key)
+            self._mark(partial(self._store.delete, key))
 
     def _get(
         self, user_id: int, slot: Slot, source: Source, compute: Callable[[], Any]
     ) -> Any:
         box_key = box_of(user_id, slot.name)
-        marker, box = self._cache.get_many(marker_of(user_id), box_key)
-        found = _Box(box, slot)
-        if marker is not None and marker == found.version == self._sure(user_id):
+        sure = self._sure(user_id)
+        at_hand = sure and self._at_hand.find(box_key, slot, sure.version)
+        if sure and at_hand and self._store.get(marker_of(user_id)) == sure.text:
             HITS.inc()
+            return at_hand.value
+        marker, box = self._store.get_many(marker_of(user_id), box_key)
+        found = Box(box, slot)
+        if sure and marker == sure.text and found.version == sure.version:
+            HITS.inc()
+            self._at_hand.keep(box_key, found)
             return found.value
         version = source.version(user_id)
-        if marker == version:
-            self._confirm(user_id, version)
+        if version_of(marker) == version:
+            self._confirm(user_id, Marker(version, marker))
         elif marker is None:
             self._restore_marker(user_id, version, source)
         if found.version == version:
@@ -123,19 +135,19 @@ class CachedValues:
                 "value": value,
             }
             with suppress(ValueError):  # Larger than LARGEST_VALUE: not cached.
-                self._cache.set(box_key, box, timeout=lifetime)
+                self._store.set(box_key, box, timeout=lifetime)
         return value
 
     def _restore_marker(self, user_id: int, version: int, source: Source) -> None:
-        marker = marker_of(user_id)
-        if not self._cache.add(marker, version, timeout=MARKER_LIFETIME):
+        key, marker = marker_of(user_id), new_marker(version)
+        if not self._store.add(key, marker.text, timeout=MARKER_LIFETIME):
             return
         # A write that was committed before this look is seen by it; one that is
         # committed later removes the marker.
         if source.version(user_id) == version:
-            self._confirm(user_id, version)
+            self._confirm(user_id, marker)
         else:
-            self._cache.delete(marker)
+            self._store.delete(key)
 
     def _mark(self, action: Callable[[], object]) -> None:
         try:
@@ -143,16 +155,39 @@ class CachedValues:
         except StoreUnavailable:
             self._confirmed.clear()
 
-    def _sure(self, user_id: int) -> int | None:
-        return self._confirmed.get(user_id) if self._is_shared else None
+    def _sure(self, user_id: int) -> "Marker | None":
+        # A marker in one process's memory says nothing of another's writes, and two
+        # run side by side while a release takes over.
+        return self._confirmed.get(user_id) if self._store.is_shared else None
 
-    def _confirm(self, user_id: int, version: int) -> None:
+    def _confirm(self, user_id: int, marker: "Marker") -> None:
         if len(self._confirmed) >= MOST_CONFIRMED:
             self._confirmed.clear()
-        self._confirmed[user_id] = version
+        self._confirmed[user_id] = marker
 
 
-class _Box:
+@dataclass(frozen=True)
+class Marker:
+    """A version, and the text by which it stands in the store.
+
+    No two texts are the same: one of before, wherever it comes from, is not believed.
+    """
+
+    version: int
+    text: str
+
+
+def new_marker(version: int) -> Marker:
+    return Marker(version, f"{version}-{secrets.token_hex(8)}")
+
+
+def version_of(text: object) -> int | None:
+    """Return the version of a marker; None where something else stands."""
+    found = MARKER.fullmatch(text) if isinstance(text, str) else None
+    return int(found[1]) if found else None
+
+
+class Box:
     """A value as it was found, with its version; None for what is not one."""
 
     def __init__(self, content: Any, slot: Slot) -> None:
@@ -164,6 +199,46 @@ class _Box:
         )
         self.version = content["version"] if is_box else None
         self.value = content["value"] if is_box else None
+        self.variant = slot.variant
+        self.until = content["until"] if is_box else 0.0
+
+
+class AtHand:
+    """Texts among the values that were asked for lately, in this process's memory.
+
+    Only the marker need be asked for then. What is at hand is never newer than what
+    is in the store, and as old only as long as its version is the marker's.
+    """
+
+    def __init__(self) -> None:
+        self._boxes: dict[str, Box] = {}
+        self._size = 0
+        self._lock = threading.Lock()
+
+    def find(self, key: str, slot: Slot, version: int | None) -> Box | None:
+        """Return the box in the slot, if it is of this version and not too old."""
+        box = self._boxes.get(key)
+        is_of_now = box and box.version == version and box.variant == slot.variant
+        return box if box and is_of_now and box.until > clock.timestamp() else None
+
+    def keep(self, key: str, box: Box) -> None:
+        # Others could change what is no text.
+        if not isinstance(box.value, str):
+            return
+        with self._lock:
+            self._forget(key)
+            self._boxes[key] = box
+            self._size += sys.getsizeof(box.value)
+            while self._size > MOST_AT_HAND:
+                self._forget(next(iter(self._boxes)))
+
+    def forget(self, key: str) -> None:
+        with self._lock:
+            self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        if box := self._boxes.pop(key, None):
+            self._size -= sys.getsizeof(box.value)
 
 
 def _lifetime(left: float | None) -> int:
@@ -192,9 +267,7 @@ def init_cache(app: Flask, store: Store) -> CachedValues:
     cache.init_app(
         app, {"CACHE_TYPE": "webapp.cache.take_store", "CACHE_ARGS": [store]}
     )
-    cached = app.extensions["cached_values"] = CachedValues(
-        cache, is_shared=store.is_shared
-    )
+    cached = app.extensions["cached_values"] = CachedValues(store)
     return cached
 
 

@@ -185,7 +185,7 @@ def test_an_entry_becomes_secret_and_is_in_no_cached_list_any_more(
 ) -> None:
     alice.keep("bank", PIN).open("/entries")
     assert PIN in alice.text
-    cached = app.extensions["cached_values"]._cache
+    cached = app.extensions["stores"][1]
     assert PIN in str(cached.get("{1}:list"))
     time.shift(STALE)
     alice.submit("/entries/bank/edit", secret="yes")
