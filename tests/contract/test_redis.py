@@ -1,9 +1,11 @@
 """What is special about Redis: certificates, users, and another run of it."""
 
 from collections.abc import Iterator
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+import redis
 
 from config.mistakes import RefusedToStart
 from tests.redises import TlsRedis
@@ -24,6 +26,13 @@ RIGHTS = (
 @pytest.fixture
 def tls(tmp_path: Path) -> Iterator[TlsRedis]:
     server = TlsRedis(tmp_path).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[Redis]:
+    server = Redis(tmp_path).start()
     yield server
     server.kill()
 
@@ -226,3 +235,41 @@ def test_it_says_what_may_take_values_away(
     assert (found.restart, found.redeploy) == (True, True)
     assert warned in found.warning
     assert bool(warned) == bool(found.warning)
+
+
+def test_a_connection_that_the_server_closed_is_no_failure(plain: Redis) -> None:
+    with redis.Redis.from_url(plain.url) as operator:
+        store = open_store(plain.url, "test")
+        store.set("key", 1, 60)
+        for _ in range(3):
+            assert store.get("key") == 1
+            operator.client_kill_filter(_type="normal", skipme=True)
+        assert store.last_trouble == 0.0
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_few_connections_are_enough(plain: Redis, most: int) -> None:
+    assert works(open_store(f"{plain.url}?max_connections={most}", "test"))
+
+
+def test_a_child_takes_no_connection_of_its_parent(plain: Redis) -> None:
+    with redis.Redis.from_url(plain.url) as operator:
+        store = open_store(plain.url, "test")
+        store.set("key", 1, 60)
+        assert store.get("key") == 1
+        before = {client["id"] for client in operator.client_list()}
+        child = get_context("fork").Process(target=_read_and_wait, args=(store, plain))
+        child.start()
+        child.join(10)
+        assert child.exitcode == 0
+        assert store.get("key") == 1
+        assert {client["id"] for client in operator.client_list()} == before
+        assert store.last_trouble == 0.0
+
+
+def _read_and_wait(store: Store, server: Redis) -> None:
+    """Read in a child, which must be seen as one more client meanwhile."""
+    with redis.Redis.from_url(server.url) as operator:
+        before = len(operator.client_list())
+        assert store.get("key") == 1
+        assert len(operator.client_list()) == before + 1

@@ -14,7 +14,8 @@ from webapp.stores.interface import Store, note_trouble
 
 # Seconds that a server is left alone after a failure.
 PAUSE = 2.0
-# Seconds that a server has for each step of a command. Nothing is asked twice.
+# Seconds that a server has for each step of a command. Who does not answer is not asked
+# twice.
 TIMEOUT = 0.5
 
 

@@ -1,7 +1,7 @@
 """Values in Redis."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
 
@@ -16,7 +16,8 @@ from webapp.errors import StoreUnavailable, Unheard
 from webapp.lasting import Lasting
 from webapp.stores.circuit import Circuit
 from webapp.stores.interface import Json, Measure, add_up, place_of
-from webapp.stores.redis_client import connector
+from webapp.stores.redis_client import Client, connector
+from webapp.stores.redis_reader import Reader
 
 # Keys that are looked at in one step.
 STEP = 1000
@@ -67,11 +68,7 @@ class RedisStore(BaseRedisCache):
     def get_many(self, *keys: str) -> list[Any]:
         names = [self._get_prefix() + key for key in keys]
         with self._asking():
-            client = self._read_client
-            # In a Cluster only keys of one slot can be asked for at once.
-            is_apart = len(names) > 1 and isinstance(client, redis.RedisCluster)
-            mget = client.mget_nonatomic if is_apart else client.mget
-            return [self.serializer.loads(content) for content in mget(names)]
+            return [self.serializer.loads(found) for found in self._mget(names)]
 
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
         with self._asking():
@@ -167,7 +164,9 @@ class RedisStore(BaseRedisCache):
     def _asking(self, *, deleting: bool = False) -> Iterator[None]:
         with self._circuit.asking(deleting=deleting):
             if self._read_client is None:
-                self._read_client = self._write_client = self._connect(self._recognise)
+                client = self._connect(self._recognise)
+                self._read_client = self._write_client = client
+                self._mget = _reader_of(client)
             yield
 
     def _recognise(self, connection: Any) -> None:
@@ -196,6 +195,17 @@ class RedisStore(BaseRedisCache):
         with suppress(redis.ResponseError):
             found |= self._read_client.config_get("save")
         return found
+
+
+def _reader_of(client: Client) -> Callable[[list[str]], Any]:
+    if not isinstance(client, redis.RedisCluster):
+        return Reader(client).mget
+
+    def mget(names: list[str]) -> Any:
+        # Only keys of one slot can be asked for at once.
+        return client.mget_nonatomic(names) if names[1:] else client.mget(names)
+
+    return mget
 
 
 @contextmanager
