@@ -10,6 +10,8 @@ from gunicorn.http.parser import RequestParser
 
 from config.reading import QuickRequest
 
+# Its `wsgi.errors` writes to what handlers there are at the first request; here there
+# are none that change.
 _base_environ = functools.cache(wsgi.base_environ)
 _http_date = util.http_date
 _read_rest = RequestParser.finish_body

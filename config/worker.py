@@ -100,7 +100,10 @@ class Worker(GeventWorker):  # type: ignore[misc]
             del self._clients[greenlet]
 
     def timeout_ctx(self) -> "PatientSocket":
-        """Wait for the next request of a connection, `keepalive` seconds at most."""
+        """Wait for the next request of a connection, `keepalive` seconds at most.
+
+        Entering the socket begins that time, and leaving it does not close it.
+        """
         return self._clients[gevent.getcurrent()]
 
     def handle_request(

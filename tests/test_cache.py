@@ -267,6 +267,23 @@ def test_a_text_that_was_seen_before_is_not_asked_for_again(one: Process) -> Non
     assert (one.records.looks == looks) == one.store.is_shared
 
 
+def test_a_version_that_comes_back_with_other_content_is_read_anew(
+    one: Process, other: Process
+) -> None:
+    """The records are put back to what they were, the stores are cleared."""
+    for _ in range(2):
+        one.write()
+    for _ in range(3):
+        assert one.is_right()
+    one.records.versions[ALICE] = 1
+    one.records.padding = " after the restore"
+    one.store.clear()
+    other.write()
+    for _ in range(3):
+        assert one.is_right()
+        assert other.is_right()
+
+
 def _box(value: object) -> Box:
     until = clock.timestamp() + 60
     return Box({"version": 1, "variant": "", "until": until, "value": value}, SLOT)
@@ -276,13 +293,14 @@ def test_what_is_at_hand_takes_little_memory(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("webapp.cache.MOST_AT_HAND", 2_000)
     at_hand = AtHand()
     for number in range(10):
-        at_hand.keep(f"{number}", _box("x" * 500))
-    kept = [number for number in range(10) if at_hand.find(f"{number}", SLOT, 1)]
+        at_hand.keep(f"{number}", _box("x" * 500), "1-a")
+    kept = [number for number in range(10) if at_hand.find(f"{number}", SLOT, "1-a")]
     assert kept == [7, 8, 9]
-    at_hand.keep("10", _box({"a": 1}))
-    assert not at_hand.find("10", SLOT, 1), "somebody might change it"
-    at_hand.keep("11", _box("x" * 5_000))
-    assert not at_hand.find("11", SLOT, 1)
+    assert not at_hand.find("9", SLOT, "1-b")
+    at_hand.keep("10", _box({"a": 1}), "1-a")
+    assert not at_hand.find("10", SLOT, "1-a"), "somebody might change it"
+    at_hand.keep("11", _box("x" * 5_000), "1-a")
+    assert not at_hand.find("11", SLOT, "1-a")
 
 
 def test_a_value_ages_without_a_write(tmp_path: Path, records: Records) -> None:

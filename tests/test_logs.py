@@ -17,9 +17,9 @@ PATHS = ["/entries", "/a b", '/"quoted"', "/line\nbreak", "/\x1b[31m", "/Ã¤", 
 
 
 class Full(io.StringIO):
-    """A disk that is full."""
+    """A disk that is full, as is found out when what was written is to go there."""
 
-    def write(self, text: str) -> int:
+    def flush(self) -> None:
         raise OSError(28, "No space left on device")
 
 
@@ -93,10 +93,11 @@ def test_a_disk_that_is_full_keeps_nobody_from_an_answer(
 ) -> None:
     (handler,) = logger.access_log.handlers
     failed: list[Any] = []
-    monkeypatch.setattr(handler, "stream", Full())
+    monkeypatch.setattr(handler, "stream", full := Full())
     monkeypatch.setattr(handler, "handleError", failed.append)
     assert write(logger, stream, "/entries") == ""
     assert len(failed) == 1
+    assert full.getvalue().count("\n") == 1, "not once more when there is room again"
 
 
 def _fail(record: logging.LogRecord) -> None:

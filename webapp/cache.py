@@ -105,7 +105,7 @@ class CachedValues:
     ) -> Any:
         box_key = box_of(user_id, slot.name)
         sure = self._sure(user_id)
-        at_hand = sure and self._at_hand.find(box_key, slot, sure.version)
+        at_hand = sure and self._at_hand.find(box_key, slot, sure.text)
         if sure and at_hand and self._store.get(marker_of(user_id)) == sure.text:
             HITS.inc()
             return at_hand.value
@@ -113,7 +113,7 @@ class CachedValues:
         found = Box(box, slot)
         if sure and marker == sure.text and found.version == sure.version:
             HITS.inc()
-            self._at_hand.keep(box_key, found)
+            self._at_hand.keep(box_key, found, sure.text)
             return found.value
         version = source.version(user_id)
         if version_of(marker) == version:
@@ -170,7 +170,8 @@ class CachedValues:
 class Marker:
     """A version, and the text by which it stands in the store.
 
-    No two texts are the same: one of before, wherever it comes from, is not believed.
+    No two texts are the same. A version can come back with other content: where the
+    records were put back to what they were yesterday, and written to again.
     """
 
     version: int
@@ -206,29 +207,30 @@ class Box:
 class AtHand:
     """Texts among the values that were asked for lately, in this process's memory.
 
-    Only the marker need be asked for then. What is at hand is never newer than what
-    is in the store, and as old only as long as its version is the marker's.
+    Each is of now as long as the marker is the one that it was found beside, so that
+    only the marker need be asked for.
     """
 
     def __init__(self) -> None:
-        self._boxes: dict[str, Box] = {}
+        self._boxes: dict[str, tuple[Box, str, int]] = {}
         self._size = 0
         self._lock = threading.Lock()
 
-    def find(self, key: str, slot: Slot, version: int | None) -> Box | None:
-        """Return the box in the slot, if it is of this version and not too old."""
-        box = self._boxes.get(key)
-        is_of_now = box and box.version == version and box.variant == slot.variant
+    def find(self, key: str, slot: Slot, marker: str) -> Box | None:
+        """Return the box in the slot, if it was found beside this marker."""
+        box, beside, _ = self._boxes.get(key, (None, "", 0))
+        is_of_now = box and beside == marker and box.variant == slot.variant
         return box if box and is_of_now and box.until > clock.timestamp() else None
 
-    def keep(self, key: str, box: Box) -> None:
+    def keep(self, key: str, box: Box, marker: str) -> None:
         # Others could change what is no text.
         if not isinstance(box.value, str):
             return
+        size = sys.getsizeof(box.value)
         with self._lock:
             self._forget(key)
-            self._boxes[key] = box
-            self._size += sys.getsizeof(box.value)
+            self._boxes[key] = box, marker, size
+            self._size += size
             while self._size > MOST_AT_HAND:
                 self._forget(next(iter(self._boxes)))
 
@@ -237,8 +239,8 @@ class AtHand:
             self._forget(key)
 
     def _forget(self, key: str) -> None:
-        if box := self._boxes.pop(key, None):
-            self._size -= sys.getsizeof(box.value)
+        _, _, size = self._boxes.pop(key, (None, "", 0))
+        self._size -= size
 
 
 def _lifetime(left: float | None) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -247,9 +248,40 @@ def test_a_connection_that_the_server_closed_is_no_failure(plain: Redis) -> None
         assert store.last_trouble == 0.0
 
 
-@pytest.mark.parametrize("most", [1, 2, 3])
+@pytest.mark.parametrize("most", [1, 2, 40])
 def test_few_connections_are_enough(plain: Redis, most: int) -> None:
-    assert works(open_store(f"{plain.url}?max_connections={most}", "test"))
+    store = open_store(f"{plain.url}?max_connections={most}", "test")
+    assert works(store)
+    assert isinstance(store, Channel)
+    news = store.hear()
+    if most > 1:  # One is for whoever listens.
+        assert next(news) is None
+    assert works(store)
+    assert store.last_trouble == 0.0
+
+
+def test_where_another_took_over_nothing_is_read_of_the_one_before(
+    tmp_path: Path, plain: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host name leads elsewhere, and the one before still answers."""
+    monkeypatch.setattr("webapp.stores.circuit.PAUSE", 0.0)
+    (tmp_path / "next").mkdir()
+    successor = Redis(tmp_path / "next").start()
+    try:
+        store: Any = open_store(plain.url, "test")
+        store.set("key", "before", 60)
+        assert store.get("key") == "before"
+        pool = store._write_client.connection_pool
+        pool._available_connections.clear()
+        pool.connection_kwargs["port"] = successor.port
+        for kept in store._reader._kept:
+            kept.port = successor.port  # For when it connects again.
+        with pytest.raises(StoreUnavailable, match="another took over"):
+            store.set("key", "after", 60)
+        assert store.get("key") is None
+        assert works(store)
+    finally:
+        successor.kill()
 
 
 def test_a_child_takes_no_connection_of_its_parent(plain: Redis) -> None:

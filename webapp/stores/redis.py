@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import redis
@@ -164,10 +165,17 @@ class RedisStore(BaseRedisCache):
     def _asking(self, *, deleting: bool = False) -> Iterator[None]:
         with self._circuit.asking(deleting=deleting):
             if self._read_client is None:
-                client = self._connect(self._recognise)
-                self._read_client = self._write_client = client
-                self._mget = _reader_of(client)
+                self._open(self._connect(self._recognise))
             yield
+
+    def _open(self, client: Client) -> None:
+        if isinstance(client, redis.RedisCluster):
+            self._mget: Callable[[list[str]], Any] = partial(_mget_in_cluster, client)
+        else:
+            self._reader = Reader(client)
+            self._mget = self._reader.mget
+        # Last: by this others see that the rest is there.
+        self._read_client = self._write_client = client
 
     def _recognise(self, connection: Any) -> None:
         """Set a new connection up; refuse the first one to another run of Redis.
@@ -184,6 +192,7 @@ class RedisStore(BaseRedisCache):
         before, found = self._run_id, RUN_ID.search(said)
         self._run_id = found[1] if found else ""
         if before and self._run_id != before:
+            self._reader.forget()
             raise redis.ConnectionError("it was started anew, or another took over")
 
     def _facts(self) -> dict[str, Any]:
@@ -197,15 +206,9 @@ class RedisStore(BaseRedisCache):
         return found
 
 
-def _reader_of(client: Client) -> Callable[[list[str]], Any]:
-    if not isinstance(client, redis.RedisCluster):
-        return Reader(client).mget
-
-    def mget(names: list[str]) -> Any:
-        # Only keys of one slot can be asked for at once.
-        return client.mget_nonatomic(names) if names[1:] else client.mget(names)
-
-    return mget
+def _mget_in_cluster(client: redis.RedisCluster, names: list[str]) -> Any:
+    # Only keys of one slot can be asked for at once.
+    return client.mget_nonatomic(names) if names[1:] else client.mget(names)
 
 
 @contextmanager

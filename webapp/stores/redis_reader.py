@@ -9,8 +9,9 @@ from typing import Any
 
 import redis
 
-# Connections that are kept beside the client's pool; what more there are is its own.
-MOST_KEPT = 8
+# Connections that are kept beside the client's pool, and how many it must be able to
+# have for that: one listens for news, and others write.
+MOST_KEPT, ROOMY = 8, 32
 
 
 class Reader:
@@ -20,8 +21,9 @@ class Reader:
         self._pool = pool = client.connection_pool
         self._mget = client.mget
         # Those of Sentinel change their server, and have to ask the pool.
-        self._is_simple = type(pool) is redis.ConnectionPool
-        self._most = min(MOST_KEPT, pool.max_connections // 2)
+        self._keeps = (
+            type(pool) is redis.ConnectionPool and pool.max_connections >= ROOMY
+        )
         self._kept: list[Any] = []
 
     def mget(self, names: list[str]) -> Any:
@@ -40,17 +42,24 @@ class Reader:
         except BaseException:
             self._pool.release(connection)
             raise
-        if len(self._kept) < self._most and not connection.should_reconnect():
+        if len(self._kept) < MOST_KEPT and not connection.should_reconnect():
             self._kept.append(connection)
         else:
             self._pool.release(connection)
         return found
 
+    def forget(self) -> None:
+        """Give the connections up, because another server has taken over."""
+        while self._kept:
+            connection = self._kept.pop()
+            connection.disconnect()
+            self._pool.release(connection)
+
     def _take(self) -> Any:
         try:
             connection = self._kept.pop()
         except IndexError:
-            return self._pool.get_connection() if self._is_simple else None
+            return self._pool.get_connection() if self._keeps else None
         if connection.pid == os.getpid():
             return connection
         # It is the parent's.
