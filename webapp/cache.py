@@ -5,13 +5,8 @@ another person's. When the store is away it is computed each time.
 """
 
 import math
-import re
-import secrets
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -19,6 +14,7 @@ from flask import Flask
 from flask_caching import Cache
 
 from webapp import clock, metrics
+from webapp.boxes import AtHand, Box, Marker, Slot, new_marker, version_of
 from webapp.errors import StoreUnavailable
 from webapp.stores import Store
 
@@ -29,24 +25,10 @@ VALUE_LIFETIME = 3600
 # between its commit and the next line.
 MARKER_LIFETIME = 60
 MOST_CONFIRMED = 10_000
-MARKER = re.compile(r"(\d{1,19})-[0-9a-f]{16}")
-# Bytes of memory, some two hundred pages.
-MOST_AT_HAND = 2_000_000
 WRITING = "writing"
 # Every value that is cached, so that all of a person's can be deleted.
 NAMES = ("list", "overview")
 HITS = metrics.CACHED_VALUES.labels("hit")
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Where a value is kept: one of NAMES, and a variant that has to be the same.
-
-    Two releases that run side by side for a while do not take each other's values.
-    """
-
-    name: str
-    variant: str = ""
 
 
 class Source(Protocol):
@@ -57,6 +39,13 @@ class Source(Protocol):
 
     def seconds_left(self, user_id: int) -> float | None:
         """Tell after how long the values change without a write; None: not soon."""
+
+
+Prepare = Callable[[Any], Any]
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 class CachedValues:
@@ -74,15 +63,24 @@ class CachedValues:
         self._at_hand = AtHand()
 
     def get(
-        self, user_id: int, slot: Slot, source: Source, compute: Callable[[], Any]
+        self,
+        user_id: int,
+        slot: Slot,
+        source: Source,
+        compute: Callable[[], Any],
+        prepare: Prepare = _as_it_is,
     ) -> Any:
-        """Return the value in the slot, computing it when there is none of now."""
+        """Return the value in the slot, computing it when there is none of now.
+
+        `prepare` makes of a value what is wanted of it, and of the same value always
+        the same. What is a tuple is kept at hand.
+        """
         try:
-            return self._get(user_id, slot, source, compute)
+            return self._get(user_id, slot, source, compute, prepare)
         except StoreUnavailable:
             self._confirmed.clear()
             metrics.CACHED_VALUES.labels("unavailable").inc()
-            return compute()
+            return prepare(compute())
 
     @contextmanager
     def changing(self, user_id: int) -> Iterator[None]:
@@ -101,7 +99,12 @@ class CachedValues:
             self._mark(partial(self._store.delete, key))
 
     def _get(
-        self, user_id: int, slot: Slot, source: Source, compute: Callable[[], Any]
+        self,
+        user_id: int,
+        slot: Slot,
+        source: Source,
+        compute: Callable[[], Any],
+        prepare: Prepare,
     ) -> Any:
         box_key = box_of(user_id, slot.name)
         sure = self._sure(user_id)
@@ -113,6 +116,7 @@ class CachedValues:
         found = Box(box, slot)
         if sure and marker == sure.text and found.version == sure.version:
             HITS.inc()
+            found.value = prepare(found.value)
             self._at_hand.keep(box_key, found, sure.text)
             return found.value
         version = source.version(user_id)
@@ -122,7 +126,7 @@ class CachedValues:
             self._restore_marker(user_id, version, source)
         if found.version == version:
             HITS.inc()
-            return found.value
+            return prepare(found.value)
         metrics.CACHED_VALUES.labels("miss").inc()
         value = compute()
         lifetime = _lifetime(source.seconds_left(user_id))
@@ -136,7 +140,7 @@ class CachedValues:
             }
             with suppress(ValueError):  # Larger than LARGEST_VALUE: not cached.
                 self._store.set(box_key, box, timeout=lifetime)
-        return value
+        return prepare(value)
 
     def _restore_marker(self, user_id: int, version: int, source: Source) -> None:
         key, marker = marker_of(user_id), new_marker(version)
@@ -155,92 +159,15 @@ class CachedValues:
         except StoreUnavailable:
             self._confirmed.clear()
 
-    def _sure(self, user_id: int) -> "Marker | None":
+    def _sure(self, user_id: int) -> Marker | None:
         # A marker in one process's memory says nothing of another's writes, and two
         # run side by side while a release takes over.
         return self._confirmed.get(user_id) if self._store.is_shared else None
 
-    def _confirm(self, user_id: int, marker: "Marker") -> None:
+    def _confirm(self, user_id: int, marker: Marker) -> None:
         if len(self._confirmed) >= MOST_CONFIRMED:
             self._confirmed.clear()
         self._confirmed[user_id] = marker
-
-
-@dataclass(frozen=True)
-class Marker:
-    """A version, and the text by which it stands in the store.
-
-    No two texts are the same. A version can come back with other content: where the
-    records were put back to what they were yesterday, and written to again.
-    """
-
-    version: int
-    text: str
-
-
-def new_marker(version: int) -> Marker:
-    return Marker(version, f"{version}-{secrets.token_hex(8)}")
-
-
-def version_of(text: object) -> int | None:
-    """Return the version of a marker; None where something else stands."""
-    found = MARKER.fullmatch(text) if isinstance(text, str) else None
-    return int(found[1]) if found else None
-
-
-class Box:
-    """A value as it was found, with its version; None for what is not one."""
-
-    def __init__(self, content: Any, slot: Slot) -> None:
-        is_box = (
-            isinstance(content, dict)
-            and content.keys() == {"version", "variant", "until", "value"}
-            and content["variant"] == slot.variant
-            and content["until"] > clock.timestamp()
-        )
-        self.version = content["version"] if is_box else None
-        self.value = content["value"] if is_box else None
-        self.variant = slot.variant
-        self.until = content["until"] if is_box else 0.0
-
-
-class AtHand:
-    """Texts among the values that were asked for lately, in this process's memory.
-
-    Each is of now as long as the marker is the one that it was found beside, so that
-    only the marker need be asked for.
-    """
-
-    def __init__(self) -> None:
-        self._boxes: dict[str, tuple[Box, str, int]] = {}
-        self._size = 0
-        self._lock = threading.Lock()
-
-    def find(self, key: str, slot: Slot, marker: str) -> Box | None:
-        """Return the box in the slot, if it was found beside this marker."""
-        box, beside, _ = self._boxes.get(key, (None, "", 0))
-        is_of_now = box and beside == marker and box.variant == slot.variant
-        return box if box and is_of_now and box.until > clock.timestamp() else None
-
-    def keep(self, key: str, box: Box, marker: str) -> None:
-        # Others could change what is no text.
-        if not isinstance(box.value, str):
-            return
-        size = sys.getsizeof(box.value)
-        with self._lock:
-            self._forget(key)
-            self._boxes[key] = box, marker, size
-            self._size += size
-            while self._size > MOST_AT_HAND:
-                self._forget(next(iter(self._boxes)))
-
-    def forget(self, key: str) -> None:
-        with self._lock:
-            self._forget(key)
-
-    def _forget(self, key: str) -> None:
-        _, _, size = self._boxes.pop(key, (None, "", 0))
-        self._size -= size
 
 
 def _lifetime(left: float | None) -> int:

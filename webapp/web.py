@@ -60,7 +60,7 @@ MISTAKES = {
 MOST_ADDRESSES = 500
 # A path, and a query if there is one; no host, and nothing a browser would read as one.
 PATH = re.compile(r"/(?![/\\])[^\x00-\x20\x7f\\]*")
-Answer = str | tuple[str, int] | WerkzeugResponse
+Answer = str | bytes | tuple[str, int] | WerkzeugResponse
 Input = TypeVar("Input", bound=BaseModel)
 log = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from webapp.entries.days import Days
 from webapp.entries.shown import cached_page, current_entries
 from webapp.entries.year import first_day, make_year
 from webapp.sessions.guard import current_user_id
+from webapp.web import Answer
 
 blueprint = Blueprint("overview", __name__, url_prefix="/overview")
 
@@ -23,7 +24,7 @@ def init_overview(app: Flask, days: Days) -> None:
 
 @blueprint.get("")
 @compressed
-def index() -> str:
+def index() -> Answer:
     """Show figures alone: no stranger can write a word of them."""
     user_id, today = current_user_id(), clock.now().date()
 

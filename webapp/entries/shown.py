@@ -8,7 +8,8 @@ from flask import request
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from webapp.cache import CachedValues, Slot
+from webapp.boxes import Slot
+from webapp.cache import CachedValues
 from webapp.database import AnyRow
 from webapp.entries.models import Content, labels_of
 from webapp.entries.service import Entries
@@ -90,7 +91,7 @@ def _beginning(text: str, room: int) -> str:
 
 def cached_page(
     user_id: int, name: str, render: Callable[..., str], of: str = ""
-) -> str:
+) -> str | bytes:
     """Render the page, or take it from the cache where it is of the same `of`."""
     if (
         "_flashes" in session_in_hand()
@@ -99,13 +100,18 @@ def cached_page(
     app = app_in_hand()
     release, root = app.config["RELEASE"], request_in_hand().script_root
     cached: CachedValues = app.extensions["cached_values"]
-    page = cached.get(
+    pieces = cached.get(
         user_id,
         Slot(name, f"{release}:{root}:{of}"),
         current_entries(),
         partial(render, form_token=lambda: TOKEN_PLACE),
+        _around_tokens,
     )
-    return str(page).replace(TOKEN_PLACE, form_token_field())
+    return form_token_field().encode().join(pieces)
+
+
+def _around_tokens(page: str) -> tuple[bytes, ...]:
+    return tuple(piece.encode() for piece in str(page).split(TOKEN_PLACE))
 
 
 def see(key: str) -> Response:

@@ -240,7 +240,7 @@ def delete(key: str) -> Answer:
     return go_to("entries.index")
 
 
-def _first_page(user_id: int) -> str:
+def _first_page(user_id: int) -> Answer:
     """Render the page that is opened all day, or take it from the cache."""
 
     def render(**own: Any) -> str:
