@@ -7,10 +7,13 @@ import pytest
 from flask import Flask, flash, session
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
+from werkzeug.sansio.http import parse_cookie
 
 from tests.browser import PASSWORD, Browser
 from webapp.errors import StoreUnavailable
+from webapp.in_hand import request_in_hand
 from webapp.sessions.guard import public
+from webapp.sessions.interface import SESSION_ID, SessionInterface
 
 SECURE = {"base_url": "https://localhost"}
 
@@ -255,3 +258,25 @@ def _with_cookie(browser: Browser, value: str) -> FlaskClient:
     client: FlaskClient = browser.client.application.test_client()
     client.set_cookie("session", value)
     return client
+
+
+ID, OTHER = "a" * 43, "b" * 43
+COOKIES = [
+    f"session={ID}", f"device={OTHER}; session={ID}", f"session={ID}; session={OTHER}",
+    f"session={OTHER};session={ID}", f" session = {ID} ;", f"xsession={ID}",
+    f"session-x={ID}", f"x=session={ID}", f"session=x; session={ID}", "session", "",
+    f"session={ID}x", f"session;session={ID}", f"__Host-session={ID}",
+    f";;session={ID}", f"Session={ID}", f"a=b, session={ID}",
+    f"session={ID}\t; a=b", f"session=\xe4{ID}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sent", COOKIES)
+def test_the_cookie_is_the_one_that_werkzeug_takes(app: Flask, sent: str) -> None:
+    interface = app.session_interface
+    assert isinstance(interface, SessionInterface)
+    environ = {"HTTP_COOKIE": sent}
+    with app.test_request_context("/static/none", environ_overrides=environ):
+        given = parse_cookie(sent).get("session", "")
+        expected = given if SESSION_ID.fullmatch(given) else ""
+        assert interface._session_id(app, request_in_hand()) == expected

@@ -15,6 +15,10 @@ MISSING = object()
 # What is where a copy was until it is deleted: nobody can save on top of it.
 TAKEN: dict[str, Any] = {}
 TAKE_ATTEMPTS, TAKEN_FOR = 100, 60
+# Where `session` has what its form token is made of; it can be found out again.
+FORM_KEY = "_form_key"
+# Copies that are remembered as checked: of those that have no more than most have.
+MOST_CHECKED, USUAL = 1000, {FORM_KEY}
 
 
 class Copy(BaseModel):
@@ -55,6 +59,8 @@ class Copies:
         self._store = store
         # A copy that an earlier process could not delete is not believed.
         self._began = clock.timestamp()
+        # Those that were checked lately, beside what the store had of them.
+        self._checked: dict[str, tuple[Any, Copy]] = {}
 
     @property
     def believed_since(self) -> float:
@@ -69,7 +75,15 @@ class Copies:
             if strict:
                 raise
             return None
-        return _read(content, id_hash)
+        before, copy = self._checked.get(id_hash, (None, None))
+        if copy and content == before:
+            return copy
+        copy = _read(content, id_hash)
+        if copy and copy.data.keys() <= USUAL:
+            if len(self._checked) >= MOST_CHECKED:
+                self._checked.clear()
+            self._checked[id_hash] = content, copy
+        return copy
 
     def add(self, copy: Copy, timeout: int) -> bool:
         """Put a copy where none is; tell whether it was put."""

@@ -19,7 +19,7 @@ from webapp.in_hand import (
     session_in_hand,
 )
 from webapp.programs import is_for_programs
-from webapp.sessions.copies import Copy
+from webapp.sessions.copies import FORM_KEY, Copy
 from webapp.sessions.form_tokens import form_key_of, form_token_of
 from webapp.sessions.interface import (
     SESSION_ID,
@@ -31,8 +31,6 @@ from webapp.sessions.records import hash_id
 from webapp.sessions.service import Origin, Sessions
 from webapp.web import FORMS, LARGE, SAFE_METHODS, is_own_page, own_address
 
-# Where the copy has it; it can be found out again.
-FORM_KEY = "_form_key"
 # Where a visitor is sent; the page itself belongs to the accounts.
 LOGIN = "accounts.login"
 # Bytes of a form that goes through the log-in: user name and password come on top.

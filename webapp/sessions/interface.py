@@ -12,7 +12,6 @@ from typing import Any
 from flask import Flask, Request, Response, request
 from flask_session.base import ServerSideSession, ServerSideSessionInterface
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.sansio.http import parse_cookie
 
 from webapp.in_hand import request_in_hand
 from webapp.programs import bearer_token
@@ -21,6 +20,11 @@ from webapp.sessions.records import hash_id
 from webapp.sessions.service import Sessions, Started
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
+# The first of each name, as for Werkzeug; our values are never in quotes.
+COOKIES = {
+    name: re.compile(rf"(?:^|;)\s*{name}\s*(?:=([^;]*))?(?:;|$)")
+    for name in ("session", "__Host-session")
+}
 # As long as the record by which the browser is known, and the history after it.
 DEVICE_LIFETIME = 120 * 24 * 3600
 WITHOUT_SESSION = ("/static/", "/healthz", "/readyz", "/metrics", "/live")
@@ -121,9 +125,11 @@ class SessionInterface(ServerSideSessionInterface):  # type: ignore[misc]
         return copy_of(record, {}, id_hash) if record else None
 
     def _session_id(self, app: Flask, request: Request) -> str:
-        # request.cookies would first make a list of all headers.
-        cookies = parse_cookie(request.environ.get("HTTP_COOKIE"))
-        session_id = cookies.get(self.get_cookie_name(app), "")
+        # request.cookies would first make a list of all headers, and take all cookies
+        # apart.
+        cookie = COOKIES[self.get_cookie_name(app)]
+        found = cookie.search(request.environ.get("HTTP_COOKIE", ""))
+        session_id = (found[1] or "").strip() if found else ""
         return session_id if SESSION_ID.fullmatch(session_id) else ""
 
     def save_session(
