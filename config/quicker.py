@@ -2,6 +2,7 @@
 
 import functools
 import time
+from types import SimpleNamespace
 from typing import Any
 
 from gunicorn import util
@@ -16,6 +17,7 @@ LARGEST_AT_ONCE = 65_536
 # are none that change.
 _base_environ = functools.cache(wsgi.base_environ)
 _http_date = util.http_date
+_process_headers = wsgi.Response.process_headers
 _read_rest = RequestParser.finish_body
 
 
@@ -24,6 +26,7 @@ def install(cfg: Any) -> None:
     # Loaded now, its counters take locks of the system, in a tenth of the time that
     # gevent's take: threads that hash passwords count as well.
     import prometheus_client  # noqa: F401, PLC0415
+
     # As plain attributes: each is looked up by three methods otherwise.
     vars(cfg).update({name: each.get() for name, each in cfg.settings.items()})
     RequestParser.mesg_class = QuickRequest
@@ -43,8 +46,27 @@ def _finish_body(parser: Any, *limits: Any, **named: Any) -> bool:
     return is_over or bool(_read_rest(parser, *limits, **named))
 
 
+@functools.lru_cache(maxsize=256)
+def _process_header(name: str, value: str) -> SimpleNamespace:
+    """Return what gunicorn makes of a header, most of which every answer has."""
+    made = SimpleNamespace(headers=[], response_length=None, upgrade=False)
+    _process_headers(made, [(name, value)])
+    return made
+
+
 class _Response(wsgi.Response):  # type: ignore[misc]
     """Sends an answer that is one piece with its headers, at once."""
+
+    headers_sent: bool
+
+    def process_headers(self, headers: list[tuple[str, str]]) -> None:
+        for name, value in headers:
+            made = _process_header(name, value)
+            self.headers += made.headers
+            if made.response_length is not None:
+                self.response_length = made.response_length
+            if made.upgrade:
+                self.upgrade = True
 
     def write(self, piece: bytes) -> None:
         if (
@@ -58,7 +80,8 @@ class _Response(wsgi.Response):  # type: ignore[misc]
         lines = self.default_headers()
         lines += [f"{name}: {value}\r\n" for name, value in self.headers]
         head = "".join(lines) + "\r\n"
-        self.headers_sent, self.sent = True, len(piece)
+        self.headers_sent = True
+        self.sent = len(piece)
         util.write(self.sock, head.encode("latin-1") + piece)
 
 
