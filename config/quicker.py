@@ -61,6 +61,9 @@ class _Response(wsgi.Response):  # type: ignore[misc]
 
     def process_headers(self, headers: list[tuple[str, str]]) -> None:
         for name, value in headers:
+            if name == "Set-Cookie":  # Nobody else gets it again; it may be a log-in.
+                super().process_headers([(name, value)])
+                continue
             made = _process_header(name, value)
             self.headers += made.headers
             if made.response_length is not None:

@@ -33,6 +33,7 @@ ANSWERS: list[tuple[str, str, list[tuple[str, str]], list[bytes]]] = [
     ("GET", "200 OK", [("X-Odd", " \t padded "), ("Content-Length", "1")], [b"a"]),
     ("GET", "200 OK", [("Connection", "close"), ("Content-Length", "1")], [b"a"]),
     ("GET", "101 UP", [("Connection", "upgrade"), ("Upgrade", "websocket")], []),
+    ("GET", "200 OK", [("Set-Cookie", "a=b"), ("Set-Cookie", "c=d"), HTML], [b"a"]),
     ("GET", "200 OK", [("X-Latin", "\xe4"), ("X-Latin", "\xf6")], [b"a"]),
 ]
 

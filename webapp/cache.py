@@ -29,6 +29,7 @@ WRITING = "writing"
 # Every value that is cached, so that all of a person's can be deleted.
 NAMES = ("list", "overview")
 HITS = metrics.CACHED_VALUES.labels("hit")
+Prepare = Callable[[Any], Any]
 
 
 class Source(Protocol):
@@ -39,9 +40,6 @@ class Source(Protocol):
 
     def seconds_left(self, user_id: int) -> float | None:
         """Tell after how long the values change without a write; None: not soon."""
-
-
-Prepare = Callable[[Any], Any]
 
 
 def _as_it_is(value: Any) -> Any:
