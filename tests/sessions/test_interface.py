@@ -271,6 +271,7 @@ COOKIES = [
 ]  # fmt: skip
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("sent", COOKIES)
 def test_the_cookie_is_the_one_that_werkzeug_takes(app: Flask, sent: str) -> None:
     interface = app.session_interface

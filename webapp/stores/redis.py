@@ -47,6 +47,8 @@ class RedisStore(BaseRedisCache):
         self.last_trouble = 0.0
         self._circuit = Circuit(self, "Redis", FAILURES, _is_away, _describe)
         self._run_id = ""
+        # Whether a Cluster's servers may have changed their parts.
+        self._is_outdated = False
         # Channels are the same in every database of a server.
         self._news = f"holdfast:news:{split_url(url).path.rpartition('/')[2]}"
 
@@ -166,7 +168,17 @@ class RedisStore(BaseRedisCache):
         with self._circuit.asking(deleting=deleting):
             if self._read_client is None:
                 self._open(self._connect(self._recognise))
-            yield
+            if self._is_outdated:
+                self._read_client.nodes_manager.initialize()
+                self._is_outdated = False
+            try:
+                yield
+            except FAILURES as error:
+                # Transactions of redis-py's go on asking a server that is gone, when
+                # another has taken over.
+                is_cluster = isinstance(self._read_client, redis.RedisCluster)
+                self._is_outdated = is_cluster and _is_away(error)
+                raise
 
     def _open(self, client: Client) -> None:
         if isinstance(client, redis.RedisCluster):
