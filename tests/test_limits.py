@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from sqlalchemy.exc import IntegrityError
 
 from config.kinds import Rate
 from webapp import clock
@@ -290,3 +291,18 @@ def test_a_purge_forgets_in_steps_what_holds_nobody_back(
     use_up(limits, HERE, 3)
     assert [limits.purge(2) for _ in range(4)] == [2, 2, 1, 0]
     assert take(limits, HERE) == 20, "what holds somebody back stays"
+
+
+def test_whoever_is_not_the_first_again_and_again_is_counted_in_the_end(
+    limits: Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others make the row, and give their tries back, between two of its looks."""
+    take, failures = limits._take, iter(range(3))
+
+    def be_late(*given: Any) -> Any:
+        if next(failures, None) is not None:
+            raise IntegrityError("INSERT", {}, Exception("there is one"))
+        return take(*given)
+
+    monkeypatch.setattr(limits, "_take", be_late)
+    assert limits.take([ALICE], lambda _db: "counted") == "counted"

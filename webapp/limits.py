@@ -7,6 +7,7 @@ than a hundred one after the other; what succeeded is given back.
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
@@ -28,6 +29,8 @@ DELAY_FORGOTTEN = timedelta(days=1)
 REMEMBERED = timedelta(seconds=1)
 MOST_REMEMBERED = 10_000
 FIRST_DELAY = timedelta(seconds=1)
+# Each time another has got further, so many at once are not met.
+TAKE_ATTEMPTS = 10
 
 T = TypeVar("T")
 
@@ -142,11 +145,12 @@ class Limits:
         `beside` is called in the same transaction; what it returns is returned.
         """
         self.check(keys)
-        try:
-            return self._take(keys, beside)
-        except IntegrityError:
-            # Another process was the first to count for a key; now there is a row.
-            return self._take(keys, beside)
+        for _ in range(TAKE_ATTEMPTS):
+            # Another process may be the first to count for a key. Then there is a row,
+            # unless that try was given back at once: it was right.
+            with suppress(IntegrityError):
+                return self._take(keys, beside)
+        return self._take(keys, beside)
 
     def _take(self, keys: Sequence[Key], beside: Callable[[Session], T]) -> T:
         with self._database.write() as session:
