@@ -52,7 +52,7 @@ class QuickRequest(Request):  # type: ignore[misc]
             len(names) > self.limit_request_fields
             or EXPECTS in names
             or any(names.count(name) > 1 for name in ONCE)
-            or self._is_behind_proxy()
+            or self._believes_somebody()
         ):
             return False
         self.method, self.uri = found[1].decode(), found[2].decode()
@@ -61,9 +61,9 @@ class QuickRequest(Request):  # type: ignore[misc]
         self.version, self.headers = (1, 1), headers
         return True
 
-    def _is_behind_proxy(self) -> bool:
-        """Tell whether it comes from who is believed, or says who does."""
-        return (
+    def _believes_somebody(self) -> bool:
+        """Tell whether what a proxy says may change scheme or address here."""
+        return bool(
             not isinstance(self.peer_addr, tuple)
             or self.cfg.forwarded_allow_ips
             or self.cfg.proxy_protocol != "off"

@@ -93,9 +93,8 @@ def cached_page(
     user_id: int, name: str, render: Callable[..., str], of: str = ""
 ) -> str | bytes:
     """Render the page, or take it from the cache where it is of the same `of`."""
-    if (
-        "_flashes" in session_in_hand()
-    ):  # A notice is read once, and not by another browser.
+    # A notice is read once, and not by another browser.
+    if "_flashes" in session_in_hand():
         return render()
     app = app_in_hand()
     release, root = app.config["RELEASE"], request_in_hand().script_root

@@ -7,6 +7,7 @@ open and asks by itself.
 
 import copy as copying
 import re
+from functools import cache
 from typing import Any
 
 from flask import Flask, Request, Response, request
@@ -20,11 +21,6 @@ from webapp.sessions.records import hash_id
 from webapp.sessions.service import Sessions, Started
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
-# The first of each name, as for Werkzeug; our values are never in quotes.
-COOKIES = {
-    name: re.compile(rf"(?:^|;)\s*{name}\s*(?:=([^;]*))?(?:;|$)")
-    for name in ("session", "__Host-session")
-}
 # As long as the record by which the browser is known, and the history after it.
 DEVICE_LIFETIME = 120 * 24 * 3600
 WITHOUT_SESSION = ("/static/", "/healthz", "/readyz", "/metrics", "/live")
@@ -74,6 +70,12 @@ class Session(ServerSideSession):  # type: ignore[misc]
         dict.clear(self)
         self.copy_at_open = None
         self.started, self.ended = None, False
+
+
+@cache
+def _cookie_called(name: str) -> re.Pattern[str]:
+    """Find the first of the name, as Werkzeug does; our values are not in quotes."""
+    return re.compile(rf"(?:^|;)\s*{re.escape(name)}\s*(?:=([^;]*))?(?:;|$)")
 
 
 def _copied(data: dict[str, Any]) -> dict[str, Any]:
@@ -127,8 +129,8 @@ class SessionInterface(ServerSideSessionInterface):  # type: ignore[misc]
     def _session_id(self, app: Flask, request: Request) -> str:
         # request.cookies would first make a list of all headers, and take all cookies
         # apart.
-        cookie = COOKIES[self.get_cookie_name(app)]
-        found = cookie.search(request.environ.get("HTTP_COOKIE", ""))
+        sent = request.environ.get("HTTP_COOKIE", "")
+        found = _cookie_called(self.get_cookie_name(app)).search(sent)
         session_id = (found[1] or "").strip() if found else ""
         return session_id if SESSION_ID.fullmatch(session_id) else ""
 
