@@ -1,4 +1,4 @@
-"""What every request and answer goes through: headers, origin."""
+"""What every request goes through: is it text, does it come from here."""
 
 import logging
 import re
